@@ -1,0 +1,43 @@
+"""The metadata JSON that goes with a picture."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from agent.annotations.boxes import box_inside
+from agent.clock import utc_text
+from agent.frame import Model
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agent.frame import Labels
+
+
+def metadata_json(*, source: str, captured_at: datetime, model: Model, labels: Labels | None) -> str:
+    """Return what the platform is told of a picture, the same text for the same facts.
+
+    `model` stands in where the labels name none. Without labels there are no `annotations`: nothing is known;
+    labels without any give an empty list: nothing was found. Confidence stays here, the contract has no place for it.
+    Boxes leave cut to the picture and rounded to a millionth, as the readers make them anyway.
+    """
+    named = model if labels is None else _merged(labels.model, model)
+    said: dict[str, Any] = {"source": source, "timestamp": utc_text(captured_at)}
+    if named.id is not None:
+        said["model_id"] = named.id
+    if named.version is not None:
+        said["model_version"] = named.version
+    if labels is not None:
+        said["annotations"] = [
+            {"class_value": annotation.class_value, "type": "bbox", "geometry": geometry}
+            for annotation in labels.annotations
+            if (geometry := box_inside(*annotation.geometry))
+        ]
+    return json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _merged(named: Model, configured: Model) -> Model:
+    """Fill in what a sidecar leaves out; a version belongs to its id, and goes with no other."""
+    same = named.id in (None, configured.id)
+    return Model(named.id or configured.id, named.version or (configured.version if same else None))

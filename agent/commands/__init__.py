@@ -1,0 +1,71 @@
+"""The command line: one file a verb, imported only when that verb is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from agent import __version__
+from agent.errors import AgentError
+
+VERBS = ("run", "upload", "status", "config", "sandbox", "demo", "version")
+INTERRUPTED = 130
+
+
+class Verbs(click.Group):
+    """Loads a verb's module when it is asked for: `status` must not pay for the sandbox's web server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which a newcomer meets them."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one verb's module and return its `command`."""
+        del ctx
+        if name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"agent.commands.{name}").command
+        return command
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: acusight-agent -c config.toml run",
+)
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Configuration file; else ./config.toml, else /etc/acusight-agent/config.toml.",
+)
+@click.version_option(__version__, prog_name="acusight-agent")
+@click.pass_context
+def group(ctx: click.Context, config: Path | None) -> None:
+    """Carry pictures and their model's annotations from this device to Acusight, offline periods included."""
+    ctx.obj = config
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; every failure is one sentence on standard error and an exit code."""
+    try:
+        code = group.main(args=arguments, prog_name="acusight-agent", standalone_mode=False)
+    except click.exceptions.Exit as request:
+        code = request.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except AgentError as error:
+        click.echo(f"acusight-agent: {error}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone, as `| head` does; closing it quietly is the custom.
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,48 @@
+"""`acusight-agent run --dry-run`: what would be sent, told without a spool and without a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.app import House
+from agent.clock import SystemClock
+from agent.config.environment import read_environment
+from agent.config.load import load
+from agent.errors import Reject, Wait
+from agent.sources.drafting import open_regular, open_sidecar
+from agent.sources.grammar import parse_source
+from agent.sources.listing import Listing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent.sources.drafting import Drafter, WatchPlan
+
+
+def preview(path: Path | None) -> None:
+    """Print a line for every file of the watched directories, and one for every camera."""
+    environment = read_environment()
+    configuration = load(path, environment)
+    house = House(configuration, environment, clock=SystemClock())
+    darkroom = house.darkroom()
+    try:
+        for plan in house.watch_plans():
+            drafter = house.drafter(plan, darkroom)
+            for name, _ in Listing(plan.root, plan.patterns, recursive=plan.recursive).walk():
+                click.echo(f"{plan.name}: {name}: {_told(plan, drafter, name)}")
+    finally:
+        darkroom.close()
+    for camera in configuration.settings.camera:
+        click.echo(f"{camera.name}: frames of {parse_source(camera.source).shown} every {camera.period_s:g} s")
+
+
+def _told(plan: WatchPlan, drafter: Drafter, name: str) -> str:
+    try:
+        with open_regular(plan.root / name) as (descriptor, status), open_sidecar(plan.root, name) as sidecar:
+            picture = drafter.look(descriptor)
+            draft = drafter.draft(name, descriptor, status, picture, sidecar, copy=False)
+            return f"would be sent, {draft.size} bytes of {draft.media_type}, with {draft.metadata}"
+    except (Reject, Wait) as error:
+        return f"would not be sent: {error}"

@@ -1,0 +1,93 @@
+"""`acusight-agent run`: the daemon, or one bounded run."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.pipeline import Pipeline
+
+INTERRUPTED = 130
+
+
+@click.command("run", epilog="Examples: acusight-agent run; acusight-agent -c config.toml run --once")
+@click.option("-c", "--config", "given", type=click.Path(path_type=Path, dir_okay=False), help="Configuration file.")
+@click.option("--once", is_flag=True, help="Take what is there now, send it, and end.")
+@click.option("--dry-run", is_flag=True, help="Say what would be sent; send and store nothing.")
+@click.pass_obj
+def command(inherited: Path | None, given: Path | None, *, once: bool, dry_run: bool) -> None:
+    """Watch the configured directories and cameras, and upload what they give.
+
+    Ends with 0 when done, 4 when pictures were quarantined, 5 when the server or the link was at fault (what waits
+    is kept), 6 when the key is refused, 78 when the configuration is invalid.
+    """
+    path = given or inherited
+    if dry_run:
+        from agent.commands.preview import preview
+
+        preview(path)
+        return
+    sys.exit(run(path, once=once))
+
+
+def run(path: Path | None, *, once: bool) -> int:
+    """Run the daemon in this process; return its exit code."""
+    from agent import log
+    from agent.app import House
+    from agent.clock import SystemClock
+    from agent.config.environment import read_environment
+    from agent.config.load import Configuration, load
+    from agent.daemon import Daemon
+    from agent.service import Notifier, Signals
+
+    environment = read_environment()
+    clock = SystemClock()
+
+    def loaded() -> Configuration:
+        configuration = load(path, environment)
+        key = configuration.device_key
+        secrets = (key.get_secret_value(),) if key else ()
+        logging = configuration.settings.log
+        log.configure(logging.level, logging.format, environment=environment, secrets=secrets)
+        return configuration
+
+    def build(configuration: Configuration) -> Pipeline:
+        return House(configuration, environment, clock=clock, once=once).pipeline()
+
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals())
+        daemon = Daemon(
+            loaded(),
+            environment,
+            build=build,
+            reload=loaded,
+            signals=signals,
+            notifier=Notifier(environment.notify_socket),
+            clock=clock,
+            once=once,
+            watch=_progress(stack) if once and sys.stderr.isatty() else lambda _: None,
+        )
+        code = daemon.run()
+    return INTERRUPTED if once and daemon.interrupted else code
+
+
+def _progress(stack: ExitStack) -> Callable[[Pipeline], None]:
+    """Draw a bar of what was delivered of what this run has before it."""
+    bar = stack.enter_context(click.progressbar(length=1, label="Uploading", file=sys.stderr, show_pos=True))
+    before: list[int] = []
+
+    def draw(pipeline: Pipeline) -> None:
+        accounts = pipeline.spool.accounts().values()
+        delivered = sum(account.delivered for account in accounts)
+        before.append(delivered) if not before else None
+        bar.length = max(1, delivered - before[0] + sum(account.waiting for account in accounts))
+        bar.update(delivered - before[0] - bar.pos)
+
+    return draw

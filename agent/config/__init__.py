@@ -1,0 +1,1 @@
+"""The configuration: one file, overridden by the environment, checked whole before anything is touched."""

@@ -1,0 +1,43 @@
+"""What is wrong between settings that are each right alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.config.lines import KeyPath
+    from agent.config.settings import Settings, WatchSettings
+
+
+def conflicts(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the key path and the sentence of each contradiction."""
+    yield from _shared_names(settings)
+    for index, watch in enumerate(settings.watch):
+        if watch.after_delivery == "move" and watch.move_to is not None:
+            yield from _watched_target(("watch", index, "move_to"), watch.move_to, settings.watch)
+
+
+def _shared_names(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    seen: set[str] = set()
+    names = [(("watch", index, "name"), source.name) for index, source in enumerate(settings.watch)]
+    names += [(("camera", index, "name"), source.name) for index, source in enumerate(settings.camera)]
+    for path, name in names:
+        if name in seen:
+            yield path, f"two sources are named {name!r}; give each its own name"
+        seen.add(name)
+
+
+def _watched_target(path: KeyPath, target: Path, watches: tuple[WatchSettings, ...]) -> Iterator[tuple[KeyPath, str]]:
+    for watch in watches:
+        if _within(target, watch):
+            yield path, f"is watched by {watch.name!r}, which would upload the moved files again; choose another folder"
+            return
+
+
+def _within(target: Path, watch: WatchSettings) -> bool:
+    folder, target = Path(os.path.normpath(watch.path)), Path(os.path.normpath(target))
+    return target == folder or (watch.recursive and target.is_relative_to(folder))

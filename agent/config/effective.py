@@ -1,0 +1,59 @@
+"""The configuration in effect, as it may be shown: without the device key and without passwords in URLs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from agent.config.redaction import printable, redacted
+
+if TYPE_CHECKING:
+    from agent.config.load import Configuration
+
+
+def effective(configuration: Configuration) -> dict[str, Any]:
+    """Return everything in effect as plain JSON values; instead of the key, where it comes from."""
+    settings = configuration.settings.model_dump(mode="json", exclude={"server": {"device_key"}})
+    shown: dict[str, Any] = _shown(
+        {
+            "path": str(configuration.path) if configuration.path else None,
+            "device_key": {
+                "present": configuration.device_key is not None,
+                "source": str(configuration.device_key_source),
+            },
+            "spool_dir": str(configuration.spool_dir),
+            "state_file": str(configuration.state_file),
+            "settings": settings,
+        }
+    )
+    return shown
+
+
+def effective_text(configuration: Configuration) -> str:
+    """Return the same for people, in the manner of the file; what is not set is left out."""
+    shown = effective(configuration)
+    key = shown["device_key"]
+    lines = [
+        f"# read from: {shown['path'] or 'the environment and defaults; there is no file'}",
+        f"# device key: {'from ' + key['source'] if key['present'] else 'none yet'}",
+        f"# spool: {shown['spool_dir']}",
+        f"# state file: {shown['state_file']}",
+    ]
+    for section, value in shown["settings"].items():
+        tables = value if isinstance(value, list) else [value]
+        header = f"[[{section}]]" if isinstance(value, list) else f"[{section}]"
+        for table in tables:
+            lines += ["", header, *_pairs(table)]
+    return "\n".join(map(printable, lines))
+
+
+def _pairs(table: dict[str, Any]) -> list[str]:
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items() if value is not None]
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 (JSON)
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {key: _shown(part) for key, part in value.items()}
+    return [_shown(part) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,49 @@
+"""The kinds of values that settings are made of, with their limits."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from agent.config.sizes import size_in_bytes
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name) or not name.strip("."):
+        raise ValueError(
+            "must be 1 to 64 letters, digits, dots, dashes or underscores, because it becomes part of file names; "
+            'give the source one, such as name = "dock-1"'
+        )
+    return name
+
+
+def _without_nul(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("must not hold a NUL character")
+    return path
+
+
+Name = Annotated[str, AfterValidator(_checked_name)]
+FilePath = Annotated[Path, AfterValidator(_without_nul)]
+Word = Annotated[str, Field(min_length=1)]
+# A week bounds every wait: beyond some centuries the kernel's clocks overflow.
+Seconds = Annotated[float, Field(ge=0, le=604_800)]
+Timeout = Annotated[float, Field(gt=0, le=604_800)]
+Bytes = Annotated[
+    int,
+    BeforeValidator(size_in_bytes),
+    Field(ge=0, le=10**18),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "examples": ["500 MB"]}]}),
+]
+Pixels = Annotated[int, Field(gt=0, le=65_535)]
+
+
+class Section(BaseModel):
+    """One table of the configuration: frozen, closed, and silent about its values in errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)

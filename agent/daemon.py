@@ -1,0 +1,172 @@
+"""The process: signals, the service manager, the state file, and when to end, around one pipeline after another."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agent import __version__
+from agent.ending import Remaining, is_over
+from agent.errors import AgentError, ConfigError, SpoolDamaged
+from agent.service import watchdog_interval_s
+from agent.state import StateFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from agent.clock import Clock
+    from agent.config.environment import Environment
+    from agent.config.load import Configuration
+    from agent.pipeline import Pipeline
+    from agent.service import Notifier, Signals
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+ONCE_TICK_S = 0.05
+STALL_S = 30.0  # on top of the longest deadline of a single step
+QUARANTINED = 4
+
+
+class Daemon:
+    """Runs the agent until it is told to stop; a reload is validated whole before anything changes."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        environment: Environment,
+        *,
+        build: Callable[[Configuration], Pipeline],
+        reload: Callable[[], Configuration],
+        signals: Signals,
+        notifier: Notifier,
+        clock: Clock,
+        once: bool = False,
+        watch: Callable[[Pipeline], None] = lambda _: None,
+    ) -> None:
+        self._configuration = configuration
+        self._build = build
+        self._reload = reload
+        self._signals = signals
+        self._notifier = notifier
+        self._clock = clock
+        self._once = once
+        self._watch = watch
+        self._ping_s = watchdog_interval_s(environment)
+        self._pinged_at = clock.boot()
+        self._started_at = clock.wall()
+        self._interrupted = False
+
+    def run(self) -> int:
+        """Return the exit code once the agent has stopped; raises `AgentError` where it cannot start or go on."""
+        while True:
+            pipeline = self._build(self._configuration)
+            settings = self._configuration.settings
+            state = StateFile(self._configuration.state_file)
+            quarantined = _quarantined(pipeline)
+            pipeline.start()
+            log.info("started", version=__version__, pid=os.getpid(), spool=str(pipeline.spool.directory))
+            self._notifier.ready()
+            again = False
+            try:
+                again = self._watch_over(pipeline, state)
+                code = QUARANTINED if self._once and _quarantined(pipeline) > quarantined else 0
+            finally:
+                if not again:
+                    self._notifier.stopping()
+                    state.remove()
+                stragglers = pipeline.stop(settings.upload.grace_s)
+            # A straggler still holds the old spool, so the service manager has to start a new process.
+            if not again or stragglers:
+                log.info("stopped")
+                return code
+
+    @property
+    def interrupted(self) -> bool:
+        """Tell whether a signal ended the run before it was done."""
+        return self._interrupted
+
+    def _watch_over(self, pipeline: Pipeline, state: StateFile) -> bool:
+        """Watch a running pipeline; return true when it is to be built anew, false when the agent ends."""
+        while True:
+            asked = self._signals.wait(ONCE_TICK_S if self._once else TICK_S)
+            if "stop" in asked:
+                self._interrupted = True
+                return False
+            failure = pipeline.nursery.failure
+            if failure is not None:
+                return self._is_mended_by_reopening(failure)
+            if "reload" in asked and self._take_new_configuration():
+                return True
+            state.write(self._facts(pipeline))
+            self._ping(pipeline)
+            self._watch(pipeline)
+            if self._once and is_over(_remaining(pipeline, self._clock), pipeline.link.state):
+                return False
+
+    def _is_mended_by_reopening(self, failure: BaseException) -> bool:
+        if isinstance(failure, SpoolDamaged):
+            log.error("spool_damaged", reason=str(failure))
+            return True
+        raise AgentError(
+            f"a part of the agent failed unexpectedly ({type(failure).__name__})",
+            remedy="The log has its traceback; what was captured is kept.",
+        ) from failure
+
+    def _take_new_configuration(self) -> bool:
+        try:
+            self._configuration = self._reload()
+        except ConfigError as error:
+            log.error("configuration_refused", reason=str(error), consequence="the old one goes on")
+            self._notifier.ready()
+            return False
+        self._notifier.reloading()
+        log.info("configuration_reloaded")
+        return True
+
+    def _ping(self, pipeline: Pipeline) -> None:
+        """Feed the service watchdog, unless a stage has stalled; rightly waiting is no stall."""
+        if self._ping_s is None or self._clock.boot() - self._pinged_at < self._ping_s / 2:
+            return
+        upload, server = self._configuration.settings.upload, self._configuration.settings.server
+        stalled = pipeline.pulse.stalled(upload.timeout_s + server.connect_timeout_s + STALL_S)
+        if stalled:
+            log.error("stages_stalled", stages=stalled)
+            return
+        self._pinged_at = self._clock.boot()
+        self._notifier.watchdog()
+
+    def _facts(self, pipeline: Pipeline) -> dict[str, Any]:
+        facts = {
+            "pid": os.getpid(),
+            "version": __version__,
+            "started_at": self._started_at.isoformat(timespec="seconds"),
+            "config": str(self._configuration.path) if self._configuration.path else None,
+            "server": self._configuration.settings.server.url,
+            **pipeline.facts(),
+        }
+        self._notifier.status(_status_line(pipeline))
+        return facts
+
+
+def _status_line(pipeline: Pipeline) -> str:
+    accounts = pipeline.spool.accounts().values()
+    waiting = sum(account.waiting for account in accounts)
+    delivered = sum(account.delivered for account in accounts)
+    link = pipeline.link.state
+    said = f"link paused ({link.cause.value}): {link.reason}" if link.cause else "link open"
+    return f"{waiting} waiting, {delivered} delivered, {said}"
+
+
+def _quarantined(pipeline: Pipeline) -> int:
+    return sum(account.quarantined for account in pipeline.spool.accounts().values())
+
+
+def _remaining(pipeline: Pipeline, clock: Clock) -> Remaining:
+    taking = pipeline.taking()  # asked first: what is taken in after the count would be missed
+    waiting = sum(account.waiting for account in pipeline.spool.accounts().values())
+    due = pipeline.spool.outbox.next_due() if waiting and not pipeline.spool.outbox.has_ready() else None
+    return Remaining(taking, waiting, None if due is None else due - clock.boot())

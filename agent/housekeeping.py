@@ -1,0 +1,99 @@
+"""What nobody waits for: orphans looked for once, leftovers removed and receipts bounded now and then."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agent.annotations.metadata import metadata_json
+from agent.annotations.read import MAX_SIDECAR_BYTES, read_sidecar
+from agent.errors import BadSidecar, SpoolDamaged, Wait
+from agent.pictures.inspect import PictureLimits, inspect
+from agent.sources.drafting import open_regular
+from agent.spool.reconcile import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from agent.frame import Labels, Model
+    from agent.pictures.inspect import Picture
+    from agent.spool.reconcile import Reconciler
+    from agent.spool.spool import Spool
+    from agent.workers import Stop
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 600.0
+RECEIPTS = 200_000
+
+
+class Housekeeping:
+    """One thread: reconciles each folder of pictures at the start, then sweeps every ten minutes."""
+
+    def __init__(self, spool: Spool, reconciler: Reconciler, folders: Sequence[Path], *, stop: Stop) -> None:
+        self._spool = spool
+        self._reconciler = reconciler
+        self._folders = folders
+        self._stop = stop
+        self.settled = False
+
+    def run(self) -> None:
+        """Work until the stop is set; `settled` is true once what an earlier run left is taken care of."""
+        self._quietly(self._reconcile)
+        self._quietly(self._sweep)
+        self.settled = True
+        self._spool.arrived.ring()
+        while not self._stop.wait(EVERY_S):
+            self._quietly(self._sweep)
+
+    def _reconcile(self) -> None:
+        for folder in self._folders:
+            self._reconciler.run(folder, self._stop)
+
+    def _sweep(self) -> None:
+        self._spool.outbox.sweep()
+        self._spool.outbox.prune(RECEIPTS)
+
+    def _quietly(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except SpoolDamaged:
+            raise
+        except Wait as error:
+            log.warning("housekeeping_delayed", reason=str(error))
+
+
+class Examiner:
+    """Looks into a picture that lost its row, and builds its metadata from its name and its sidecar."""
+
+    def __init__(self, limits: PictureLimits, model: Model, classes: Mapping[str, Sequence[str]]) -> None:
+        self._limits = limits
+        self._model = model
+        self._classes = classes
+
+    def __call__(self, picture: Path, sidecar: Path | None, *, source: str, captured_at: datetime) -> Found:
+        """Return what the picture's row needs; raises `BadPicture` or `Wait` as `inspect` does."""
+        with open_regular(picture) as (descriptor, _):
+            found = inspect(descriptor, self._limits)
+        labels = self._labels(sidecar, found, source) if sidecar else None
+        metadata = metadata_json(source=source, captured_at=captured_at, model=self._model, labels=labels)
+        return Found(found.media_type, found.size, found.sha256, metadata)
+
+    def _labels(self, sidecar: Path, picture: Picture, source: str) -> Labels | None:
+        try:
+            with open_regular(sidecar) as (descriptor, _):
+                data = os.pread(descriptor, MAX_SIDECAR_BYTES + 1, 0)
+            return read_sidecar(
+                sidecar.name,
+                data,
+                classes=self._classes.get(source, ()),
+                width=picture.width,
+                height=picture.height,
+            )
+        except (BadSidecar, Wait) as error:
+            log.warning("sidecar_rejected", source=source, path=str(sidecar), reason=str(error))
+            return None

@@ -1,0 +1,182 @@
+"""The picture child: decodes and re-encodes pictures, one request after another, for the daemon that started it.
+
+The one place beside the cameras where `cv2` lives: a hostile picture takes down this process, not the daemon.
+Started by its path, it imports nothing of the agent's, so it is the same code wherever it is started from.
+
+    child.py IDLE_S CPU_S PARENT_PID
+
+A message is a line of JSON with the `size` of the bytes that follow it, both ways. Requests carry a picture,
+its `width` and `height`, and an `operation`:
+
+    decode                             check that the picture decodes, undamaged, to its header's size
+    convert  quality, max_side         re-encode it as JPEG; `max_side` 0 keeps its size
+    shrink   quality, max_bytes        re-encode it as JPEG, smaller until it fits
+
+Answers hold `error` where there is no result; `missing` instead where there is no cv2. An empty one comes first and
+says that the child is ready: should it die before, no picture is to blame. It ends when its input ends, when nothing
+was asked for IDLE_S, and with its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+MISSING = ""
+try:
+    import cv2
+    import numpy as np
+except ImportError as error:
+    MISSING = str(error)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+# A numpy array; named for the type checker where there is no numpy either.
+Pixels: TypeAlias = Any
+
+# 100 million pixels need 300 MB as decoded, 900 MB on the way from 16 bits a channel; cv2 itself maps 400 MB.
+MEMORY_BYTES = 1_500_000_000
+_PR_SET_PDEATHSIG = 1
+_STDERR = 2
+# Half as good before half as large: boxes and small objects suffer less.
+_LADDER = ((1, 1.0), (1, 0.8), (1, 0.6), (2, 0.9), (2, 0.6), (4, 0.9), (4, 0.6), (8, 0.6))
+
+
+class _Unusable(Exception):
+    """There is no result; the message says why."""
+
+
+def _decode(picture: bytes) -> Pixels:
+    """Return 8-bit pixels, grey or BGR, as they are stored: boxes are in that space, so orientation is not applied."""
+    try:
+        image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except (cv2.error, MemoryError) as error:
+        raise _Unusable(f"it cannot be decoded ({_reason(error)})") from error
+    if image is None:
+        raise _Unusable("it cannot be decoded")
+    return image
+
+
+def _encode(image: Pixels, quality: int, side: int) -> bytes:
+    """Return a JPEG whose longer side is at most `side` pixels."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    try:
+        if scale < 1:
+            target = max(1, round(width * scale)), max(1, round(height * scale))
+            image = cv2.resize(image, target, interpolation=cv2.INTER_AREA)
+        done, jpeg = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    except (cv2.error, MemoryError) as error:
+        raise _Unusable(f"it cannot be made a JPEG ({_reason(error)})") from error
+    if not done:
+        raise _Unusable("it cannot be made a JPEG")
+    return bytes(jpeg)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "err", "") or type(error).__name__
+
+
+def _check_size(request: dict[str, Any], image: Pixels) -> None:
+    height, width = image.shape[:2]
+    if (width, height) != (request["width"], request["height"]):
+        raise _Unusable(f"its header says {request['width']} x {request['height']}, its pixels {width} x {height}")
+
+
+def _check_damage(_request: dict[str, Any], _image: Pixels) -> bytes:
+    # libjpeg fills in what is missing, says so here, and cv2 returns it as success (opencv #28638).
+    said = os.pread(_STDERR, 4096, 0)
+    if b"premature end" in said:
+        raise _Unusable("it is damaged: pixels are missing")
+    return b""
+
+
+def _convert(request: dict[str, Any], image: Pixels) -> bytes:
+    return _encode(image, request["quality"], request["max_side"] or max(image.shape[:2]))
+
+
+def _shrink(request: dict[str, Any], image: Pixels) -> bytes:
+    side = max(image.shape[:2])
+    for divisor, share in _LADDER:
+        jpeg = _encode(image, max(1, int(request["quality"] * share)), -(-side // divisor))
+        if len(jpeg) <= request["max_bytes"]:
+            return jpeg
+    raise _Unusable(f"it does not fit into {request['max_bytes']} bytes, even at an eighth of its side")
+
+
+_OPERATIONS: dict[str, Callable[[dict[str, Any], Pixels], bytes]] = {
+    "decode": _check_damage,
+    "convert": _convert,
+    "shrink": _shrink,
+}
+
+
+def _answer(request: dict[str, Any], picture: bytes) -> tuple[dict[str, Any], bytes]:
+    if MISSING:
+        return {"missing": MISSING}, b""
+    os.ftruncate(_STDERR, 0)
+    try:
+        image = _decode(picture)
+        _check_size(request, image)
+        return {}, _OPERATIONS[request["operation"]](request, image)
+    except _Unusable as verdict:
+        return {"error": str(verdict)}, b""
+
+
+def _requests(stream: BinaryIO, idle_s: float) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Yield one request after the other; the daemon sends the next when it has the answer to the last."""
+    while select.select([stream], [], [], idle_s)[0] and (line := stream.readline()):
+        request = json.loads(line)
+        yield request, stream.read(request["size"])
+
+
+def _confine(parent: int) -> None:
+    """End with the parent, and never take more memory than a picture within the limits needs.
+
+    The kernel takes the thread that started this process for its parent; should that end first, another child is
+    started for the next picture.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _allow_cpu(seconds: int) -> None:
+    """Grant the next request its time; the limit counts from the start of the process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, resource.RLIM_INFINITY))
+
+
+def _say(answers: BinaryIO, header: dict[str, Any], result: bytes) -> None:
+    answers.write(json.dumps(header | {"size": len(result)}).encode() + b"\n" + result)
+    answers.flush()
+
+
+def main(idle_s: float, cpu_s: int, parent: int) -> None:
+    """Answer requests on standard input until there are no more."""
+    _confine(parent)
+    if not MISSING:
+        cv2.setNumThreads(1)
+    answers = os.fdopen(os.dup(1), "wb")
+    # What the libraries print must not get between the answers; it is kept for `_check_damage`.
+    said = os.memfd_create("said")
+    os.dup2(said, 1)
+    os.dup2(said, _STDERR)
+    _say(answers, {}, b"")
+    for request, picture in _requests(sys.stdin.buffer, idle_s):
+        _allow_cpu(cpu_s)
+        _say(answers, *_answer(request, picture))
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

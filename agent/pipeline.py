@@ -1,0 +1,113 @@
+"""One run of the agent: every stage with its thread, from the first start to the last join."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from agent.drain import Uploader
+    from agent.health import Pulse
+    from agent.housekeeping import Housekeeping
+    from agent.link import Link
+    from agent.pictures.studio import PictureChild
+    from agent.platform.client import Client
+    from agent.sources.camera import Camera
+    from agent.sources.directory import DirectoryWatch
+    from agent.sources.report import CameraState
+    from agent.spool.spool import Spool
+    from agent.workers import Nursery
+
+log = structlog.get_logger(__name__)
+
+ABORT_S = 0.5  # what an upload gets to notice that its socket was shut
+
+
+class Pipeline:
+    """Holds the parts of one run; intake and drain share nothing but the spool."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        link: Link,
+        nursery: Nursery,
+        pulse: Pulse,
+        uploaders: dict[str, Uploader],
+        clients: list[Client],
+        watches: dict[str, DirectoryWatch],
+        housekeeping: Housekeeping,
+        darkroom: PictureChild,
+    ) -> None:
+        self.spool = spool
+        self.link = link
+        self.nursery = nursery
+        self.pulse = pulse
+        self.cameras: dict[str, Camera] = {}
+        self.housekeeping = housekeeping
+        self._uploaders = uploaders
+        self._clients = clients
+        self._watches = watches
+        self._darkroom = darkroom
+        self._lock = threading.Lock()
+        self._camera_states: dict[str, CameraState] = {}
+
+    def start(self) -> None:
+        """Start every stage, the drain first: what waits from last time goes at once."""
+        nursery = self.nursery
+        nursery.stop.subscribe(self.spool.arrived.ring)
+        for name, uploader in self._uploaders.items():
+            nursery.start(name, uploader.run)
+        nursery.start("housekeeping", self.housekeeping.run)
+        for name, watch in self._watches.items():
+            nursery.start(f"watch-{name}", watch.run)
+        for name, camera in self.cameras.items():
+            nursery.start(f"camera-{name}", camera.run)
+
+    def stop(self, grace_s: float) -> list[str]:
+        """End every stage within `grace_s`; uploads that are still under way then are broken off (I4).
+
+        Returns the names of stragglers; they hold no item that is not also on disk.
+        """
+        self.nursery.stop.set()
+        self._darkroom.close()
+        if self.nursery.join(grace_s):
+            for client in self._clients:
+                client.abort()
+        stragglers = self.nursery.join(ABORT_S)
+        if stragglers:
+            log.warning("stragglers_left", threads=stragglers)
+        else:
+            self.spool.close()
+        return stragglers
+
+    def taking(self) -> bool:
+        """Tell whether a source, or the look through what an earlier run left, may still bring something in."""
+        running = self.nursery.running()
+        return not self.housekeeping.settled or any(name.startswith(("watch-", "camera-")) for name in running)
+
+    def observe(self, state: CameraState) -> None:
+        """Remember what a camera says of itself; called from its thread."""
+        with self._lock:
+            self._camera_states[state.name] = state
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of this run, as plain values for the state file."""
+        link = self.link.state
+        with self._lock:
+            cameras = {name: asdict(state) for name, state in self._camera_states.items()}
+        return {
+            "link": {
+                "state": "paused" if link.paused else "open",
+                "cause": link.cause.value if link.cause else None,
+                "reason": link.reason or None,
+                "failures": link.failures,
+                "open_at_boot_s": round(link.open_at, 1) if link.paused else None,
+            },
+            "cameras": cameras,
+            "watches": sorted(self._watches),
+            "running": sorted(self.nursery.running()),
+        }

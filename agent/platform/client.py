@@ -1,0 +1,216 @@
+"""The Acusight client: one a thread, one connection each.
+
+Redirects are never followed: httpx would carry the key to another host. The environment's proxies are not read. An
+answer is taken undecoded and cut at a bound, so that neither its size nor its compression can hurt.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import httpcore
+import httpx
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
+from agent import __version__
+from agent.errors import LinkFault
+from agent.platform.answers import Answer, Meaning, Verdict, read_answer
+from agent.platform.body import MAX_BODY, UploadBody, opened
+from agent.platform.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from agent.clock import Clock
+    from agent.frame import Item
+
+MAX_ANSWER = 65_536
+CLOCK_REMEDY = "Set the device's clock, or wait for its time service; then this works by itself."
+REMEDIES = {
+    "dns": "Check the host name in server.url and the device's DNS.",
+    "connect": "Check that the server runs and that the network lets the device reach it.",
+    "tls": "Check server.ca_file and the host name in server.url.",
+    "timeout": "The link or the server is slow; nothing needs to be done unless it stays so.",
+    "reset": "The connection broke; it is tried again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the platform is and how long it may take; `url` is used as written, without a trailing slash."""
+
+    url: str
+    connect_timeout_s: float
+    timeout_s: float
+
+
+class Client:
+    """Speaks to the platform for one thread; `abort` alone may be called from another."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        key: Callable[[], str],
+        context: ssl.SSLContext | None,
+        clock: Clock,
+        pace: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        base = endpoint.url.rstrip("/")
+        self._upload_url = httpx.URL(f"{base}/device/images/upload")
+        self._self_url = httpx.URL(f"{base}/device/self")
+        self._host = self._upload_url.netloc
+        self._key = key
+        self._clock = clock
+        self._pace = pace
+        timeout = {"connect": endpoint.connect_timeout_s, "pool": endpoint.timeout_s}
+        self._extensions = {"timeout": timeout | {"read": endpoint.timeout_s, "write": endpoint.timeout_s}}
+        self._transport = Transport(context)
+        self._client = httpx.Client(transport=self._transport, trust_env=False, follow_redirects=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def upload(self, item: Item) -> Verdict:
+        """Send one item and say what the answer means.
+
+        Raises `LinkFault` when no whole answer came, `PictureChanged` or `PictureMissing` when the spool's file is
+        no longer the item's, `Wait` when it cannot be read now.
+        """
+        with opened(item) as descriptor:
+            body = UploadBody(item, descriptor, pace=self._pace)
+            if body.length >= MAX_BODY:
+                return Verdict(
+                    Meaning.TOO_LARGE, f"{body.length} bytes with its metadata, the platform takes {MAX_BODY}"
+                )
+            headers = [("content-type", body.content_type), ("content-length", str(body.length))]
+            answer = self._ask("POST", self._upload_url, headers, body)
+        return read_answer(answer, self._clock.wall())
+
+    def probe(self) -> Verdict:
+        """Ask `GET /device/self`: is the URL right, the key known, the device approved? It changes nothing."""
+        fresh = Retrying(stop=stop_after_attempt(2), retry=retry_if_exception(_is_stale), reraise=True)
+        answer = fresh(self._ask, "GET", self._self_url, [], None)
+        verdict = read_answer(answer, self._clock.wall())
+        if verdict.meaning is Meaning.DELIVERED:
+            status = _device_status(answer.body)
+            if status in {"pending", "rejected"}:
+                return Verdict(Meaning.DENIED, f"the device is {status} on the platform")
+        return verdict
+
+    def abort(self) -> None:
+        """Break off what is under way, from any thread."""
+        self._transport.abort()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def _ask(self, method: str, url: httpx.URL, headers: list[tuple[str, str]], body: UploadBody | None) -> Answer:
+        request = httpx.Request(
+            method,
+            url,
+            headers=[
+                ("host", self._host.decode()),
+                ("user-agent", f"acusight-agent/{__version__}"),
+                ("accept", "application/json"),
+                ("accept-encoding", "identity"),
+                ("x-device-key", self._key()),
+                *headers,
+            ],
+            stream=_Stream(body) if body else httpx.ByteStream(b""),
+            extensions=self._extensions,
+        )
+        with _link_errors(body):
+            response = self._client.send(request, stream=True)
+            try:
+                return Answer(response.status_code, _headers(response), _bounded(response))
+            finally:
+                response.close()
+
+
+class _Stream(httpx.SyncByteStream):
+    def __init__(self, body: UploadBody) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+
+def tls_context(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
+    """Make the one TLS context of the process: TLS 1.2 or newer, host names checked, `ca_file` in place of the store.
+
+    None for a plain `http` URL. Raises `OSError` or `ssl.SSLError` where `ca_file` cannot be read.
+    """
+    if not url.startswith("https"):
+        return None
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is None and not context.get_ca_certs():
+        context = httpx.create_ssl_context(trust_env=False)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _headers(response: httpx.Response) -> dict[str, str]:
+    return {name: response.headers[name] for name in ("retry-after", "date", "location") if name in response.headers}
+
+
+def _bounded(response: httpx.Response) -> bytes:
+    body = bytearray()
+    for piece in response.iter_raw():
+        body += piece
+        if len(body) > MAX_ANSWER:
+            break
+    return bytes(body[:MAX_ANSWER])
+
+
+def _device_status(body: bytes) -> str:
+    data: Any = json.loads(body).get("data")
+    return str(data.get("status", "")) if isinstance(data, dict) else ""
+
+
+@contextmanager
+def _link_errors(body: UploadBody | None) -> Iterator[None]:
+    """Translate what the wire raises; nothing of httpx or httpcore goes further."""
+    try:
+        yield
+    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpx.TransportError) as error:
+        sent = body is not None and body.sent > 0
+        kind, what = _kind(error)
+        remedy = CLOCK_REMEDY if "not yet valid" in what else REMEDIES[kind]
+        raise LinkFault(what, kind=kind, sent=sent, remedy=remedy) from error
+
+
+def _kind(error: Exception) -> tuple[str, str]:
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            return "tls", f"TLS failed: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
+        if isinstance(cause, socket.gaierror):
+            return "dns", f"the server's name was not found: {cause.strerror}"
+    if isinstance(error, httpcore.TimeoutException):
+        return "timeout", f"no answer in time ({type(error).__name__})"
+    if isinstance(error, httpcore.ConnectError):
+        return "connect", f"cannot connect: {error}"
+    return "reset", f"the connection broke: {str(error) or type(error).__name__}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_stale(error: BaseException) -> bool:
+    """Tell whether a kept-alive connection had been closed under us; a new one settles that at once."""
+    return isinstance(error, LinkFault) and error.kind == "reset"

@@ -1,0 +1,131 @@
+"""One settled file's way into the spool, told as an outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import structlog
+
+from agent.errors import Reject
+from agent.pictures.inspect import NotWhole
+from agent.sources.drafting import Vanished, open_regular, open_sidecar
+from agent.sources.listing import sighting
+from agent.spool.records import Mark
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from agent.pictures.inspect import Picture
+    from agent.sources.drafting import Drafter, SidecarFile, WatchPlan
+    from agent.sources.settle import Sighting
+    from agent.spool.inbox import Inbox
+    from agent.spool.records import Known, Staged
+    from agent.spool.spool import Spool
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The picture is staged; it has to be committed."""
+
+    staged: Staged
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """These bytes were captured before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """There is no such file any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The file is another one than was seen."""
+
+    now: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The file is no whole picture yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaired:
+    """The picture is ready, but its sidecar is not: there is none yet, or it still grows."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Nothing to send."""
+
+    reason: str
+
+
+ReadyAt: TypeAlias = "Callable[[str, SidecarFile | None], float | None]"
+Outcome = Taken | Old | Gone | Changed | Unfinished | Unpaired | Unfit
+
+
+class Adopter:
+    """Takes files of one directory into the spool."""
+
+    def __init__(self, plan: WatchPlan, drafter: Drafter, spool: Spool) -> None:
+        self._plan = plan
+        self._drafter = drafter
+        self._spool = spool
+        self._inbox: Inbox = spool.inbox
+        self._copies: set[str] = set()
+
+    def take(self, name: str, seen: Sighting, known: Known | None, *, ready_at: ReadyAt) -> Outcome:
+        """Try to take one file; raises `Wait` where the spool or the disk says not now."""
+        try:
+            with open_regular(self._plan.root / name) as (descriptor, status):
+                if sighting(status) != seen:
+                    return Changed(sighting(status))
+                with open_sidecar(self._plan.root, name) as sidecar:
+                    until = ready_at(name, sidecar)
+                    if until is not None:
+                        return Unpaired(until)
+                    return self._adopt(name, descriptor, status, known, sidecar)
+        except Vanished:
+            return Gone()
+        except NotWhole:
+            return Unfinished()
+        except Reject as error:
+            return Unfit(str(error))
+
+    def _adopt(
+        self, name: str, descriptor: int, status: os.stat_result, known: Known | None, sidecar: SidecarFile | None
+    ) -> Outcome:
+        picture = self._drafter.look(descriptor)
+        if self._is_old(status, picture, known):
+            mark = Mark(name, status.st_ino, status.st_size, status.st_mtime_ns, picture.sha256)
+            self._inbox.mark(self._plan.name, mark)
+            return Old()
+        # A file whose inode we have seen with other bytes is rewritten in place: a link would share its fate.
+        rewritten = known is not None and known.inode == status.st_ino
+        draft = self._drafter.draft(name, descriptor, status, picture, sidecar, copy=rewritten)
+        staged = self._inbox.stage(draft)
+        if staged.copied_because is not None:
+            self._say_copied(staged.copied_because)
+        return Taken(staged)
+
+    def _is_old(self, status: os.stat_result, picture: Picture, known: Known | None) -> bool:
+        """Tell whether these bytes were captured under this name, or this file under another."""
+        if known is not None and known.sha256 == picture.sha256:
+            return True
+        renamed = self._spool.known_inode(self._plan.name, status.st_ino, status.st_size, status.st_mtime_ns)
+        return renamed == picture.sha256
+
+    def _say_copied(self, reason: str) -> None:
+        if reason not in self._copies:
+            self._copies.add(reason)
+            log.warning("pictures_copied", source=self._plan.name, path=str(self._plan.root), reason=reason)

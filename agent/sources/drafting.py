@@ -1,0 +1,224 @@
+"""From a settled file to a draft: opened once, checked and read through that one descriptor."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from agent.annotations.metadata import metadata_json
+from agent.annotations.pairing import sidecar_names
+from agent.annotations.read import MAX_SIDECAR_BYTES, read_sidecar
+from agent.errors import BadSidecar, Wait
+from agent.frame import JPEG, Labels, Model, Origin
+from agent.pictures.inspect import Picture, inspect
+from agent.sources.listing import sighting
+from agent.spool.records import Draft, Mark, Opened, OpenedSidecar
+from agent.spool.shelf import HIDDEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.pictures.limits import PictureLimits
+    from agent.sources.settle import Sighting
+
+log = structlog.get_logger(__name__)
+
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class Vanished(Wait):
+    """The file is gone, or another one has its name."""
+
+
+class Darkroom(Protocol):
+    """What decodes and encodes pictures, in a process of its own."""
+
+    def verify(self, source: bytes | int) -> None:
+        """Raise `BadPicture` where the picture does not decode."""
+        ...
+
+    def convert(self, source: bytes | int, *, quality: int, max_side: int = 0) -> bytes:
+        """Return the picture as a JPEG."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPlan:
+    """How one directory is watched; `after` is what delivery does to its files."""
+
+    name: str
+    root: Path
+    patterns: tuple[str, ...]
+    recursive: bool = False
+    classes: tuple[str, ...] = ()
+    settle_s: float = 1.0
+    sidecar_wait_s: float = 2.0
+    rescan_s: float = 30.0
+    decode: bool = False
+    after: str = "keep"
+    move_to: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How pictures are encoded; with `passthrough` an acceptable one is sent byte for byte."""
+
+    quality: int = 90
+    max_side: int = 0
+    passthrough: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarFile:
+    """An open sidecar with its content."""
+
+    name: str
+    descriptor: int
+    sighting: Sighting
+    data: bytes
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """Open a regular file, never a link, a pipe or a device; raises `Vanished` where it is none."""
+    try:
+        descriptor = os.open(path, OPEN_FLAGS)
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            raise Wait(f"cannot read {path}: {error.strerror}", remedy="Let the agent's user read it.") from error
+        raise Vanished(f"{path} is gone") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Vanished(f"{path} is no regular file")
+        yield descriptor, status
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def open_sidecar(root: Path, picture: str) -> Iterator[SidecarFile | None]:
+    """Open the sidecar that counts for a picture, or yield None where there is none."""
+    folder = Path(picture).parent
+    with ExitStack() as stack:
+        for candidate in sidecar_names(Path(picture).name):
+            name = str(folder / candidate)
+            try:
+                descriptor, status = stack.enter_context(open_regular(root / name))
+            except Vanished:
+                continue
+            data = os.pread(descriptor, MAX_SIDECAR_BYTES + 1, 0)
+            yield SidecarFile(name, descriptor, sighting(status), data)
+            return
+        yield None
+
+
+class Drafter:
+    """Makes drafts of one watched directory's files."""
+
+    def __init__(
+        self, plan: WatchPlan, *, limits: PictureLimits, encoding: Encoding, model: Model, darkroom: Darkroom
+    ) -> None:
+        self._plan = plan
+        self._limits = limits
+        self._encoding = encoding
+        self._model = model
+        self._darkroom = darkroom
+        self._hidden = plan.root / HIDDEN
+
+    def look(self, descriptor: int) -> Picture:
+        """Check an open file; raises `NotWhole`, `BadPicture` or `NoDecoder`, as the picture room does."""
+        picture = inspect(descriptor, self._limits)
+        if self._plan.decode and picture.sendable:
+            self._darkroom.verify(descriptor)
+        return picture
+
+    def draft(
+        self,
+        name: str,
+        descriptor: int,
+        status: os.stat_result,
+        picture: Picture,
+        sidecar: SidecarFile | None,
+        *,
+        copy: bool,
+    ) -> Draft:
+        """Freeze a checked file and its sidecar into a draft; `copy` asks for bytes of its own instead of a link."""
+        labels = self._labels(sidecar, picture)
+        captured_at = _captured_at(labels, status)
+        metadata = metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels)
+        mark = Mark(name, status.st_ino, status.st_size, status.st_mtime_ns, picture.sha256)
+        origin = self._origin(name, sighting(status), sidecar)
+        if picture.sendable and self._fits(picture):
+            return Draft(
+                source=self._plan.name,
+                captured_at=captured_at,
+                media_type=picture.media_type,
+                size=picture.size,
+                sha256=picture.sha256,
+                metadata=metadata,
+                body=Opened(descriptor, self._hidden, copy=copy),
+                sidecar=OpenedSidecar(sidecar.descriptor, _suffix(sidecar.name)) if sidecar else None,
+                origin=origin,
+                mark=mark,
+            )
+        encoding = self._encoding
+        data = self._darkroom.convert(descriptor, quality=encoding.quality, max_side=encoding.max_side)
+        return Draft.of_bytes(
+            data,
+            source=self._plan.name,
+            captured_at=captured_at,
+            media_type=JPEG,
+            metadata=metadata,
+            origin=origin,
+            mark=mark,
+        )
+
+    def _fits(self, picture: Picture) -> bool:
+        encoding = self._encoding
+        return encoding.passthrough and not 0 < encoding.max_side < max(picture.width, picture.height)
+
+    def _labels(self, sidecar: SidecarFile | None, picture: Picture) -> Labels | None:
+        if sidecar is None:
+            return None
+        try:
+            labels = read_sidecar(
+                sidecar.name,
+                sidecar.data,
+                classes=self._plan.classes,
+                width=picture.width,
+                height=picture.height,
+            )
+        except BadSidecar as error:
+            # The picture can never be taken again, so it goes without the annotations rather than not at all.
+            log.warning("sidecar_rejected", source=self._plan.name, path=sidecar.name, reason=str(error))
+            return None
+        return labels
+
+    def _origin(self, name: str, seen: Sighting, sidecar: SidecarFile | None) -> Origin:
+        plan = self._plan
+        beside = None
+        if sidecar is not None and plan.after != "keep":
+            beside = self._marked(sidecar.name, sidecar.sighting, None)
+        return self._marked(name, seen, beside)
+
+    def _marked(self, name: str, seen: Sighting, sidecar: Origin | None) -> Origin:
+        plan = self._plan
+        return Origin(plan.root / name, seen.inode, seen.size, seen.mtime_ns, plan.after, plan.move_to, sidecar)
+
+
+def _captured_at(labels: Labels | None, status: os.stat_result) -> datetime:
+    if labels is not None and labels.captured_at is not None:
+        return labels.captured_at
+    return datetime.fromtimestamp(status.st_mtime, UTC)
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix

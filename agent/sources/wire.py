@@ -1,0 +1,113 @@
+"""What a camera and its grabber say to each other over two pipes. Pure.
+
+The order goes in as one line of JSON, on standard input: URLs carry passwords, and arguments are public. Records
+come out: a line of JSON with the event, its facts and the length of the body, then the body. Events:
+
+    starting   cv2 is loaded, the source is being opened
+    opened     asked, got
+    alive      seen, bad: sent a few times per stall timeout as long as the device gives frames
+    frame      wall, boot, next_frame, ended; the body is the JPEG
+    ended      a file has no more frames
+    error      what, remedy, final: there is no use in trying again
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from agent.errors import Reopen
+from agent.sources.mjpeg import LARGEST
+
+LONGEST_LINE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a grabber is to open, and what to make of it.
+
+    `parent` is the process that reads the records. `start_frame` and `mtime` concern files: the first frame that is
+    wanted, and the file's modification time in seconds.
+    """
+
+    kind: str
+    target: str = field(repr=False)
+    parent: int
+    interval_s: float = 1.0
+    width: int | None = None
+    height: int | None = None
+    fourcc: str | None = None
+    quality: int = 90
+    max_side: int = 0
+    passthrough: bool = True
+    open_timeout_s: float = 10.0
+    stall_timeout_s: float = 10.0
+    start_frame: int = 0
+    mtime: float = 0.0
+
+    def line(self) -> bytes:
+        """Return the order as its line."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def read(cls, line: bytes) -> Order:
+        """Return the order that a line holds."""
+        return cls(**json.loads(line))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing that a grabber has to say."""
+
+    event: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+
+    def encode(self) -> bytes:
+        """Return the bytes that go through the pipe."""
+        head = {"event": self.event, "bytes": len(self.body), **self.facts}
+        return b"".join((json.dumps(head).encode(), b"\n", self.body))
+
+
+class Records:
+    """Reads records from a byte stream, at most one of them held; raises `Reopen` on what is none."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._head: dict[str, Any] | None = None
+
+    def feed(self, data: bytes) -> list[Record]:
+        """Take the next bytes of the stream; return the records that they complete, in order."""
+        self._held += data
+        records = []
+        while (record := self._next()) is not None:
+            records.append(record)
+        return records
+
+    def _next(self) -> Record | None:
+        if self._head is None:
+            self._head = self._read_head()
+        if self._head is None or len(self._held) < self._head["bytes"]:
+            return None
+        facts, self._head = self._head, None
+        length = facts.pop("bytes")
+        body = bytes(self._held[:length])
+        del self._held[:length]
+        return Record(facts.pop("event"), facts, body)
+
+    def _read_head(self) -> dict[str, Any] | None:
+        end = self._held.find(b"\n", 0, LONGEST_LINE)
+        if end < 0:
+            if len(self._held) >= LONGEST_LINE:
+                raise Reopen("the grabber does not speak in records")
+            return None
+        try:
+            head: dict[str, Any] = json.loads(self._held[:end])
+            fits = head["event"] and 0 <= head["bytes"] <= LARGEST
+        except (ValueError, KeyError, TypeError):
+            raise Reopen("the grabber does not speak in records") from None
+        if not fits:
+            raise Reopen(f"the grabber sent a picture larger than {LARGEST} bytes")
+        del self._held[: end + 1]
+        return head

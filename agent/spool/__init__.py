@@ -1,0 +1,1 @@
+"""The durable queue: an SQLite index over plain picture files. Intake and drain meet here alone."""

@@ -1,0 +1,213 @@
+"""The way into the spool: stage a picture's bytes, then commit the rows that make it an item.
+
+Two steps, so that what comes together shares one set of fsyncs. A staged picture is durable but for its directory
+entry; `commit` flushes the directories and writes the rows. Only then is it an item.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from agent.clock import utc_text
+from agent.errors import SpoolFull, SpoolUnavailable, Wait
+from agent.spool import ledger
+from agent.spool.budget import Limits, Usage, refusal
+from agent.spool.durable import remove
+from agent.spool.records import Opened, Staged, origin_text, stored_path, upload_filename
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from agent.spool.commits import Commits
+    from agent.spool.records import Draft, Mark
+    from agent.spool.shelf import Shelf
+    from agent.workers import Bell
+
+SEQUENCE_BLOCK = 256
+
+INSERT = """
+INSERT INTO item(id, source, filename, path, media_type, size, sha256, metadata, captured_at, origin, beside)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+MARK = """
+INSERT INTO known(source, path, inode, size, mtime_ns, sha256) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT(source, path) DO UPDATE SET inode = excluded.inode, size = excluded.size,
+mtime_ns = excluded.mtime_ns, sha256 = excluded.sha256
+"""
+PROGRESS = "INSERT OR REPLACE INTO progress(source, path, fingerprint, next_frame, ended) VALUES (?, ?, ?, ?, ?)"
+
+
+class Inbox:
+    """Takes drafts in, within the limits; one a process, used by every intake thread."""
+
+    def __init__(
+        self,
+        commits: Commits,
+        shelf: Shelf,
+        limits: Limits,
+        *,
+        free_bytes: Callable[[], int],
+        held_bytes: Callable[[], int],
+        arrived: Bell,
+    ) -> None:
+        self._commits = commits
+        self._shelf = shelf
+        self._limits = limits
+        self._free_bytes = free_bytes
+        self._held_bytes = held_bytes
+        self._arrived = arrived
+        self._lock = threading.Lock()
+        self._reserved = 0
+        self._sequences = range(0)
+        self._limbo: list[Staged] = []
+
+    def stage(self, draft: Draft) -> Staged:
+        """Put a draft's bytes into the spool under their final name.
+
+        Raises `SpoolFull` or `SpoolUnavailable` where the disk or the limits refuse, `Wait` where the file changed
+        since it was checked; then nothing of it stays. Whoever stages must `commit` or `abandon`.
+        """
+        if self._limbo:
+            self._commits.run(_reserve_block)  # any commit that holds will do
+            self._clear_limbo()
+        linked = isinstance(draft.body, Opened)
+        self._reserve(draft.size, linked=linked)
+        try:
+            sequence = self._next_sequence()
+            filename = upload_filename(draft.source, draft.captured_at, sequence, draft.media_type)
+            if isinstance(draft.body, bytes):
+                return Staged(draft, sequence, filename, self._shelf.write(sequence, filename, draft.body))
+            path, copied_because = self._shelf.adopt(
+                sequence, filename, draft.body, draft, lambda: self._check_copy(draft.size)
+            )
+            beside = self._shelf.lay_beside(path, draft.sidecar)
+            return Staged(draft, sequence, filename, path, beside, copied_because)
+        except BaseException:
+            self._release(draft.size)
+            raise
+
+    def commit(self, batch: Sequence[Staged]) -> None:
+        """Make staged pictures items, all or none, durable when this returns."""
+        if not batch:
+            return
+        try:
+            self._commits.run(lambda connection: self._insert(connection, batch), {one.path.parent for one in batch})
+        except Wait:
+            # The rows may still be in the journal and come back after a power cut, so the files must outlive them:
+            # they are removed behind the next commit that holds, and until then their bytes stay reserved.
+            with self._lock:
+                self._limbo += batch
+            raise
+        self._release(sum(one.draft.size for one in batch))
+        self._clear_limbo()
+        self._arrived.ring()
+
+    def abandon(self, staged: Staged) -> None:
+        """Take a staged picture back; its original is untouched."""
+        self._release(staged.draft.size)
+        _remove_quietly(staged.path, staged.beside)
+
+    def mark(self, source: str, mark: Mark) -> None:
+        """Remember a watched file without capturing it: its bytes were captured before, under other marks."""
+        self._commits.run(lambda connection: _mark(connection, source, mark))
+
+    def count_dropped(self, source: str, sizes: Sequence[int], reason: str) -> None:
+        """Enter pictures that were captured but found no room, so that the ledger stays true."""
+
+        def enter(connection: sqlite3.Connection) -> None:
+            items, size = len(sizes), sum(sizes)
+            ledger.count(connection, source, ledger.CAPTURED, size, items=items)
+            ledger.count(connection, source, ledger.DROPPED, size, items=items, reason=reason)
+
+        self._commits.run(enter)
+
+    def _insert(self, connection: sqlite3.Connection, batch: Sequence[Staged]) -> None:
+        # Another process may have put something since `stage` looked: the last look is inside the transaction.
+        held = ledger.held_bytes(connection)
+        size = sum(one.draft.size for one in batch)
+        if held + size > self._limits.max_bytes:
+            raise SpoolFull(f"the spool is full: {held} bytes wait, {size} more would pass spool.max_bytes")
+        for one in batch:
+            draft = one.draft
+            connection.execute(
+                INSERT,
+                (
+                    one.id,
+                    draft.source,
+                    one.filename,
+                    stored_path(one.path, self._shelf.root),
+                    draft.media_type,
+                    draft.size,
+                    draft.sha256,
+                    draft.metadata,
+                    utc_text(draft.captured_at),
+                    origin_text(draft.origin),
+                    stored_path(one.beside, self._shelf.root) if one.beside else None,
+                ),
+            )
+            ledger.count(connection, draft.source, ledger.CAPTURED, draft.size)
+            if draft.mark is not None:
+                _mark(connection, draft.source, draft.mark)
+            if draft.position is not None:
+                at = draft.position
+                connection.execute(PROGRESS, (draft.source, at.path, at.fingerprint, at.next_frame, at.ended))
+
+    def _reserve(self, size: int, *, linked: bool) -> None:
+        with self._lock:
+            usage = Usage(self._held_bytes() + self._reserved, self._free_bytes() - self._reserved)
+            _admit(refusal(usage, self._limits, size=size, linked=linked))
+            self._reserved += size
+
+    def _release(self, size: int) -> None:
+        with self._lock:
+            self._reserved -= size
+
+    def _check_copy(self, size: int) -> None:
+        """Hold the floor where a link is refused: a copy takes disk space, which only a link would not have."""
+        with self._lock:
+            usage = Usage(self._held_bytes() + self._reserved - size, self._free_bytes() - self._reserved + size)
+        _admit(refusal(usage, self._limits, size=size, linked=False))
+
+    def _next_sequence(self) -> int:
+        with self._lock:
+            if not self._sequences:
+                first = self._commits.run(_reserve_block)
+                self._sequences = range(first, first + SEQUENCE_BLOCK)
+            sequence, self._sequences = self._sequences[0], self._sequences[1:]
+            return sequence
+
+    def _clear_limbo(self) -> None:
+        with self._lock:
+            limbo, self._limbo = self._limbo, []
+        for staged in limbo:
+            self.abandon(staged)
+
+
+def _admit(why: str | None) -> None:
+    if why is not None:
+        raise SpoolFull(why, remedy="It goes on by itself as uploads make room.")
+
+
+def _remove_quietly(*paths: Path | None) -> None:
+    """Remove files that no row names; what the disk refuses now, the next start finds and removes."""
+    for path in paths:
+        if path is not None:
+            with suppress(SpoolUnavailable, SpoolFull):
+                remove(path)
+
+
+def _mark(connection: sqlite3.Connection, source: str, mark: Mark) -> None:
+    path = mark.path.encode("utf-8", "surrogateescape")
+    connection.execute(MARK, (source, path, mark.inode, mark.size, mark.mtime_ns, mark.sha256))
+
+
+def _reserve_block(connection: sqlite3.Connection) -> int:
+    """Take the next block of sequence numbers; another process takes another one."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'next_sequence'").fetchone()
+    first = int(row[0]) if row else 1
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('next_sequence', ?)", (str(first + SEQUENCE_BLOCK),))
+    return first

@@ -1,0 +1,81 @@
+"""The ledger: what became of every picture, per source, exact because it is counted where it happens.
+
+captured = delivered + waiting + quarantined + dropped (I2). `waiting` is what the others leave, so the law is a
+theorem of the rows and a test of the items: their count must agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+CAPTURED = "captured"
+DELIVERED = "delivered"
+QUARANTINED = "quarantined"
+DROPPED = "dropped"
+DUPLICATE = "duplicate"
+
+COUNT = """
+INSERT INTO tally(source, what, reason, items, bytes) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT(source, what, reason) DO UPDATE SET items = items + excluded.items, bytes = bytes + excluded.bytes
+"""
+TALLY = "SELECT source, what, reason, items, bytes FROM tally ORDER BY source"
+# Everything that was captured and has not left: what waits and what is quarantined.
+HELD = """
+SELECT coalesce(sum(CASE what WHEN 'captured' THEN bytes WHEN 'quarantined' THEN 0 ELSE -bytes END), 0) FROM tally
+"""
+
+
+@dataclass(slots=True)
+class Account:
+    """One source's totals since its spool began, in items, and the bytes that it holds now."""
+
+    captured: int = 0
+    delivered: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    held_bytes: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Return how many items have been captured and have met no end yet."""
+        return self.captured - self.delivered - self.quarantined - sum(self.dropped.values())
+
+
+def count(
+    connection: sqlite3.Connection, source: str, what: str, size: int, *, items: int = 1, reason: str = ""
+) -> None:
+    """Add to a source's column, inside the transaction that makes it true."""
+    connection.execute(COUNT, (source, what, reason, items, size))
+
+
+def held_bytes(connection: sqlite3.Connection) -> int:
+    """Return the bytes of all items in the spool."""
+    return int(connection.execute(HELD).fetchone()[0])
+
+
+def accounts(rows: Iterable[sqlite3.Row]) -> dict[str, Account]:
+    """Make every source's totals of the rows that `TALLY` selects."""
+    found: dict[str, Account] = {}
+    for row in rows:
+        account = found.setdefault(row["source"], Account())
+        items: int = row["items"]
+        match row["what"]:
+            case "captured":
+                account.captured += items
+                account.held_bytes += row["bytes"]
+            case "delivered":
+                account.delivered += items
+                account.duplicates += items if row["reason"] == DUPLICATE else 0
+                account.held_bytes -= row["bytes"]
+            case "quarantined":
+                account.quarantined += items
+            case "dropped":
+                account.dropped[row["reason"]] = account.dropped.get(row["reason"], 0) + items
+                account.held_bytes -= row["bytes"]
+    return found

@@ -1,0 +1,37 @@
+"""Reads the index on a connection of its own, beside whoever writes: nobody waits for an fsync to look."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from agent.spool.schema import connect_read_only, index_errors
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+
+class Reader:
+    """Answers questions from any thread, one at a time; sees what was committed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._connection = connect_read_only(directory)
+        self._lock = threading.Lock()
+
+    def one(self, statement: str, *values: object) -> sqlite3.Row | None:
+        """Return the first row, or None."""
+        with self._lock, index_errors("read the spool's index", self._directory):
+            row: sqlite3.Row | None = self._connection.execute(statement, values).fetchone()
+            return row
+
+    def all(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        """Return all rows; bound them in the statement."""
+        with self._lock, index_errors("read the spool's index", self._directory):
+            return self._connection.execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connection.close()

@@ -1,0 +1,186 @@
+"""What goes into the spool and what comes out, and the rows in between."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.frame import EXTENSIONS, Item, Origin, Position
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+SMALLER = ".small"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open, checked file to adopt; `hidden` is where its link may lie when the spool is on another mount.
+
+    `copy` asks for bytes of the spool's own: the file is known to be rewritten in place.
+    """
+
+    descriptor: int
+    hidden: Path | None = None
+    copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSidecar:
+    """An open sidecar; a link to it lies beside the picture, so that the folder alone is enough to salvage."""
+
+    descriptor: int
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What tells a watched file from a later one under its name; `path` is relative to the watched directory."""
+
+    path: str
+    inode: int
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the spool remembers of a watched file that was captured."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+    sha256: str
+
+    def is_at(self, inode: int, size: int, mtime_ns: int) -> bool:
+        """Tell whether a file has these very marks still."""
+        return (self.inode, self.size, self.mtime_ns) == (inode, size, mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A picture on its way into the spool: all that an item freezes, and where its bytes are now."""
+
+    source: str
+    captured_at: datetime
+    media_type: str
+    size: int
+    sha256: str
+    metadata: str
+    body: bytes | Opened
+    sidecar: OpenedSidecar | None = None
+    origin: Origin | None = None
+    mark: Mark | None = None
+    position: Position | None = None
+
+    @classmethod
+    def of_bytes(cls, data: bytes, **fields: Any) -> Draft:  # noqa: ANN401 (the fields of Draft, checked by its own constructor)
+        """Make a draft of a picture in memory."""
+        return cls(body=data, size=len(data), sha256=hashlib.sha256(data).hexdigest(), **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A draft whose bytes are durable under their final name, but which has no row yet."""
+
+    draft: Draft
+    id: int
+    filename: str
+    path: Path
+    beside: Path | None = None
+    copied_because: str | None = None
+
+
+def upload_filename(source: str, captured_at: datetime, sequence: int, media_type: str) -> str:
+    """Build `<source>-<UTC to ms>-<sequence>.<ext>`: the one place where the platform keeps source and time."""
+    moment = captured_at.astimezone(UTC)
+    stamp = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
+    return f"{source}-{stamp}-{sequence}.{EXTENSIONS[media_type]}"
+
+
+def parse_filename(name: str) -> tuple[str, datetime, int] | None:
+    """Read source, time and sequence back from an upload filename or a name on the shelf; None where it is none."""
+    stem, _, _ = name.rpartition(".")
+    parts = stem.removesuffix(SMALLER).rsplit("-", 2)
+    try:
+        source, stamp, sequence = parts
+        moment = datetime.strptime(stamp, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+        return (source, moment, int(sequence)) if source else None
+    except ValueError:
+        return None
+
+
+def origin_text(origin: Origin | None) -> str | None:
+    """Write an origin as JSON; names that are no UTF-8 survive as escaped surrogates."""
+    return None if origin is None else json.dumps(_origin_list(origin))
+
+
+def _origin_list(origin: Origin) -> list[object]:
+    move_to = str(origin.move_to) if origin.move_to else None
+    sidecar = _origin_list(origin.sidecar) if origin.sidecar else None
+    return [str(origin.path), origin.inode, origin.size, origin.mtime_ns, origin.after, move_to, sidecar]
+
+
+def read_origin(text: str | None) -> Origin | None:
+    """Read what `origin_text` wrote."""
+    return None if text is None else _origin_of(json.loads(text))
+
+
+def _origin_of(fields: list[Any]) -> Origin:
+    path, inode, size, mtime_ns, after, move_to, sidecar = fields
+    return Origin(
+        Path(path),
+        inode,
+        size,
+        mtime_ns,
+        after,
+        Path(move_to) if move_to else None,
+        _origin_of(sidecar) if sidecar else None,
+    )
+
+
+def sidecar_path(picture: Path, suffix: str) -> Path:
+    """Return where the link to a picture's sidecar lies: its name begins with the whole name of the picture."""
+    return picture.with_name(f"{picture.name}.sidecar{suffix}")
+
+
+def smaller_path(picture: Path) -> Path:
+    """Return where the smaller JPEG of a picture lies."""
+    return picture.with_name(f"{picture.stem}{SMALLER}.jpg")
+
+
+def stored_path(path: Path, root: Path) -> bytes:
+    """Write a path for the index: relative to the spool where it lies in it."""
+    return os.fsencode(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def read_path(stored: bytes, root: Path) -> Path:
+    """Read what `stored_path` wrote."""
+    return root / os.fsdecode(stored)
+
+
+def read_item(row: sqlite3.Row, root: Path) -> Item:
+    """Make an item of its row."""
+    return Item(
+        id=row["id"],
+        source=row["source"],
+        filename=row["filename"],
+        path=read_path(row["path"], root),
+        media_type=row["media_type"],
+        size=row["size"],
+        sha256=row["sha256"],
+        metadata=row["metadata"],
+        captured_at=datetime.fromisoformat(row["captured_at"]),
+        attempts=row["attempts"],
+        outcome_unknown=bool(row["outcome_unknown"]),
+        reencoded=bool(row["reencoded"]),
+        origin=read_origin(row["origin"]),
+        beside=read_path(row["beside"], root) if row["beside"] else None,
+    )

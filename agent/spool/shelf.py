@@ -1,0 +1,149 @@
+"""Where the pictures of the spool lie: plain files, a thousand to a folder, named as they will be uploaded.
+
+A watched file is adopted by a second hard link, so its bytes are not written again. Bind mounts of a hardened unit
+answer EXDEV even on one disk; then the link goes into a hidden folder of the watched directory. Where the kernel or
+the file system refuses that too, the file is copied.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from agent.errors import SpoolUnavailable, Wait
+from agent.spool.durable import disk_errors, link_open_file, link_through, make_directory, write_file
+from agent.spool.records import parse_filename, sidecar_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from agent.spool.records import Draft, Opened, OpenedSidecar
+
+HIDDEN = ".acusight-agent"
+FOLDER_ITEMS = 1000
+COPY_PIECE = 262_144
+
+# What `link` answers where linking will never work for this file, and what a person can do about it.
+REFUSALS = {
+    errno.EPERM: "the kernel allows links only to files the agent may write (fs.protected_hardlinks); "
+    "give its user write access to the files, or run it as their owner",
+    errno.EACCES: "the agent may not write there; give its user write access to the directory",
+    errno.EROFS: "the directory is mounted read-only; mount it writable",
+    errno.EXDEV: "the spool is on another mount; put spool.dir on the same one",
+    errno.EMLINK: "the file has too many links",
+    errno.EOPNOTSUPP: "the file system knows no hard links",
+    errno.ENOSYS: "the file system knows no hard links",
+}
+
+REWRITTEN = "the file is rewritten in place, so its versions are kept as copies"
+
+
+class Shelf:
+    """Puts pictures under `root/items`, durable but for their directory's entry, which the commit flushes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.items = root / "items"
+        self.temporary = root / "tmp"
+
+    def prepare(self) -> None:
+        """Create the folders."""
+        make_directory(self.items)
+        make_directory(self.temporary)
+
+    def clear(self) -> None:
+        """Remove what an earlier run did not finish writing; nobody else may be writing now."""
+        with disk_errors("clear", self.temporary):
+            for leftover in self.temporary.iterdir():
+                leftover.unlink()
+
+    def next_free(self) -> int:
+        """Return the first sequence number above those of all pictures that lie here, whatever the index says."""
+        with disk_errors("list", self.items):
+            folders = [folder for folder in self.items.iterdir() if folder.name.isdecimal() and folder.is_dir()]
+            for folder in sorted(folders, key=lambda folder: int(folder.name), reverse=True):
+                parsed = (parse_filename(path.name) for path in folder.iterdir())
+                if found := [sequence for _, _, sequence in filter(None, parsed)]:
+                    return max(found) + 1
+        return 1
+
+    def write(self, sequence: int, filename: str, data: bytes) -> Path:
+        """Write a picture from memory."""
+        target = self._place(self.items, sequence, filename)
+        write_file(self.temporary / filename, target, (data,))
+        return target
+
+    def adopt(
+        self, sequence: int, filename: str, opened: Opened, draft: Draft, before_copy: Callable[[], None]
+    ) -> tuple[Path, str | None]:
+        """Take over a checked file; return its place, and why it had to be copied where it was.
+
+        Raises `Wait` when the copied bytes are no longer those that were seen, and what `before_copy` raises.
+        """
+        target = self._place(self.items, sequence, filename)
+        because = REWRITTEN if opened.copy else _link(opened.descriptor, target)
+        if because is not None and opened.hidden is not None and because == REFUSALS[errno.EXDEV]:
+            target = opened.hidden / target.parent.name / filename
+            because = _link_beside(opened.descriptor, target)
+        if because is not None:
+            before_copy()
+            target = self._place(self.items, sequence, filename)
+            write_file(self.temporary / filename, target, _same(opened.descriptor, draft, filename))
+        return target, because
+
+    def lay_beside(self, picture: Path, sidecar: OpenedSidecar | None) -> Path | None:
+        """Link a sidecar beside its picture; only salvage reads it, so a refusal costs nothing now."""
+        if sidecar is None:
+            return None
+        beside = sidecar_path(picture, sidecar.suffix)
+        try:
+            link_through(sidecar.descriptor, beside)
+        except OSError:
+            return None
+        return beside
+
+    def _place(self, base: Path, sequence: int, filename: str) -> Path:
+        folder = base / f"{sequence // FOLDER_ITEMS:06d}"
+        make_directory(folder)
+        return folder / filename
+
+
+def _link(descriptor: int, target: Path) -> str | None:
+    """Link the open file to `target`; return what a person can do where links are refused for good."""
+    with disk_errors("link the picture to", target):
+        try:
+            link_open_file(descriptor, target)
+        except OSError as error:
+            if error.errno not in REFUSALS:
+                raise
+            return REFUSALS[error.errno]
+    return None
+
+
+def _link_beside(descriptor: int, target: Path) -> str | None:
+    try:
+        make_directory(target.parent)
+    except SpoolUnavailable as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in REFUSALS:
+            return REFUSALS[cause.errno]
+        raise
+    return _link(descriptor, target)
+
+
+def _same(descriptor: int, draft: Draft, filename: str) -> Iterator[bytes]:
+    """Yield the file's bytes, and refuse to end well unless they are those that were checked.
+
+    A file that grows while it is read is left at its first piece too many.
+    """
+    digest = hashlib.sha256()
+    offset = 0
+    while offset <= draft.size and (piece := os.pread(descriptor, COPY_PIECE, offset)):
+        digest.update(piece)
+        offset += len(piece)
+        yield piece
+    if digest.hexdigest() != draft.sha256:
+        raise Wait(f"the file changed while it was copied as {filename}")

@@ -1,0 +1,59 @@
+"""The state file: what the running daemon knows and no row of the spool says, for `status` and its kin.
+
+A small JSON file on a memory file system, replaced atomically when something in it changed. The queue's figures are
+not in it: whoever asks reads them from the spool.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = structlog.get_logger(__name__)
+
+SCHEMA = 1
+
+
+class StateFile:
+    """Writes the state where other processes find it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._written = ""
+
+    def write(self, facts: dict[str, Any]) -> bool:
+        """Replace the file if the facts changed; tell whether it was written. A refusal is no reason to stop."""
+        text = json.dumps({"schema": SCHEMA, **facts}, sort_keys=True)
+        if text == self._written:
+            return False
+        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(self.path)
+        except OSError as error:
+            log.warning("state_not_written", path=str(self.path), reason=error.strerror)
+            return False
+        self._written = text
+        return True
+
+    def remove(self) -> None:
+        """Take the file away at the end of a run."""
+        with suppress(OSError):
+            self.path.unlink()
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """Return what a daemon wrote last, or None where nothing can be read."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None

@@ -1,0 +1,49 @@
+"""What every test gets: a clock that is moved by hand, and the proof that no thread outlives its test."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+
+class FakeClock:
+    """A clock that moves only when told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 14, 8, 15, 2, 417000, tzinfo=UTC)
+        self.uptime = 1000.0
+
+    def wall(self) -> datetime:
+        """Return the hand-set wall time."""
+        return self.now
+
+    def boot(self) -> float:
+        """Return the hand-set uptime."""
+        return self.uptime
+
+    def advance(self, seconds: float) -> None:
+        """Move both clocks forward."""
+        self.now += timedelta(seconds=seconds)
+        self.uptime += seconds
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock at 2026-03-14T08:15:02.417Z, 1000 s after boot."""
+    return FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_outlives_its_test() -> Iterator[None]:
+    """Fail the test that leaves a thread behind; half a second of grace for those just ending."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 0.5
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < deadline:
+        for thread in left:
+            thread.join(0.05)
+    assert not left, f"threads left behind: {sorted(thread.name for thread in left)}"

@@ -1,0 +1,376 @@
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import textwrap
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from agent.errors import BadPicture, Wait
+from agent.pictures.dialogue import Dialogue
+from agent.pictures.exif import with_orientation
+from agent.pictures.inspect import NotWhole, PictureLimits
+from agent.pictures.studio import _CHILD, NoDecoder, PictureChild
+from agent.workers import Nursery, Stop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Coder = Callable[..., bytes]
+Opener = Callable[[bytes], int]
+Keeper = Callable[..., PictureChild]
+
+CONVERTED = (".webp", ".bmp", ".tiff")
+
+
+@pytest.fixture
+def kept() -> Iterator[Keeper]:
+    """Return a function that makes picture children and closes them when the test ends."""
+    children: list[PictureChild] = []
+
+    def make(environment: dict[str, str] | None = None, **options: float) -> PictureChild:
+        children.append(PictureChild(environment=environment or {}, **options))  # type: ignore[arg-type]
+        return children[-1]
+
+    yield make
+    for child in children:
+        child.close()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[PictureChild]:
+    """Return one child for the tests that only want an answer."""
+    child = PictureChild(environment={})
+    yield child
+    child.close()
+
+
+def pixels(data: bytes) -> np.ndarray:
+    """Return the pixels as they are stored."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    assert image is not None
+    return image
+
+
+def difference(one: bytes, other: bytes) -> float:
+    """Return how far two pictures of one size are apart, in levels of 255 on average."""
+    return float(np.abs(pixels(one).astype(int) - pixels(other)).mean())
+
+
+def running(child: PictureChild) -> Dialogue:
+    """Return the process behind a picture child."""
+    assert child._child is not None
+    return child._child
+
+
+def fake_cv2(folder: Path, source: str) -> dict[str, str]:
+    """Return an environment in which this source is what `import cv2` finds."""
+    (folder / "cv2.py").write_text(textwrap.dedent(source))
+    return {"PYTHONPATH": str(folder)}
+
+
+def gone(pid: int) -> bool:
+    """Tell within two seconds whether a process has ended, be it reaped or not."""
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:  # noqa: PTH123 (a process, not a path)
+                if stat.read().rpartition(")")[2].split()[0] == "Z":
+                    return True
+        except FileNotFoundError:
+            return True
+        os.sched_yield()
+    return False
+
+
+@pytest.mark.parametrize("extension", CONVERTED)
+def test_what_the_platform_does_not_take_becomes_a_jpeg(
+    shared: PictureChild, coded: Coder, opened: Opener, extension: str
+) -> None:
+    """WebP, BMP and TIFF come back as a JPEG of the same pixels, from a descriptor and from bytes alike."""
+    data = coded(extension)
+    jpeg = shared.convert(opened(data), quality=95)
+    assert jpeg == shared.convert(data, quality=95)
+    assert jpeg.startswith(b"\xff\xd8\xff")
+    assert difference(jpeg, data) < 3
+
+
+def test_sixteen_bits_and_transparency_become_what_a_jpeg_holds(shared: PictureChild) -> None:
+    """Grey stays grey, deep channels are made 8 bits, transparency is left out."""
+    ramp = np.tile(np.linspace(0, 65535, 64, dtype=np.uint16), (16, 1))
+    for image, shape in ((ramp, (16, 64)), (np.dstack([ramp] * 4), (16, 64, 3))):
+        jpeg = shared.convert(bytes(cv2.imencode(".tiff", image)[1]), quality=95)
+        found = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED)
+        assert found is not None
+        assert found.shape == shape
+        assert np.abs(found.reshape(16, 64, -1)[:, :, 0].astype(int) - ramp // 257).max() < 6
+
+
+@pytest.mark.parametrize(
+    ("max_side", "size"), [(0, (1600, 1200)), (2000, (1600, 1200)), (800, (800, 600)), (1, (1, 1))]
+)
+def test_a_large_webp_is_made_smaller_but_never_larger(
+    shared: PictureChild, coded: Coder, max_side: int, size: tuple[int, int]
+) -> None:
+    """The longer side comes down to `max_side` and the other in proportion; a smaller picture keeps its size."""
+    jpeg = shared.convert(
+        coded(".webp", cv2.IMWRITE_WEBP_QUALITY, 50, width=1600, height=1200), quality=80, max_side=max_side
+    )
+    height, width, _ = pixels(jpeg).shape
+    assert (width, height) == size
+
+
+def test_pixels_stay_as_stored_and_take_their_orientation_along(shared: PictureChild, coded: Coder) -> None:
+    """Boxes are in stored space: re-encoding does not turn the picture, and viewers turn it as before."""
+    data = with_orientation(coded(".jpg"), 6)
+    for jpeg in (shared.convert(data, quality=95), shared.shrink(data, max_bytes=2000)):
+        assert pixels(jpeg).shape == (32, 48, 3)
+        turned = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert turned is not None
+        assert turned.shape == (48, 32, 3)
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+@pytest.mark.parametrize("max_bytes", [60_000, 20_000, 3_000])
+def test_a_picture_that_is_too_large_shrinks_until_it_fits(
+    shared: PictureChild, coded: Coder, extension: str, max_bytes: int
+) -> None:
+    """Quality goes first, then the side is halved; the result fits, and is no smaller than it need be."""
+    data = (
+        with_orientation(coded(".jpg", width=640, height=480), 3)
+        if extension == ".jpg"
+        else coded(".png", width=640, height=480)
+    )
+    jpeg = shared.shrink(data, max_bytes=max_bytes)
+    assert max_bytes / 8 < len(jpeg) <= max_bytes
+    assert pixels(jpeg).shape[0] in (480, 240, 120, 60)
+
+
+def test_a_picture_that_cannot_fit_is_refused(shared: PictureChild, coded: Coder) -> None:
+    """The tries are counted: an eighth of the side is the last."""
+    with pytest.raises(BadPicture, match="200 bytes"):
+        shared.shrink(coded(".jpg", width=640, height=480), max_bytes=200)
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png", *CONVERTED])
+def test_a_sound_picture_passes_the_decoder(shared: PictureChild, coded: Coder, opened: Opener, extension: str) -> None:
+    """Verifying raises nothing for a picture that decodes."""
+    shared.verify(opened(coded(extension)))
+
+
+def test_damage_that_only_the_decoder_sees_is_refused(shared: PictureChild, coded: Coder) -> None:
+    """Markers in place and half of the pixels missing: cv2 calls that a success, the child does not."""
+    whole = coded(".jpg", width=640, height=480)
+    with pytest.raises(BadPicture, match="pixels are missing"):
+        shared.verify(whole[: len(whole) // 2] + b"\xff\xd9")
+    shared.verify(whole)
+
+
+@pytest.mark.parametrize("operation", ["verify", "convert"])
+def test_what_does_not_decode_is_refused(shared: PictureChild, coded: Coder, operation: str) -> None:
+    """A container that is in order around nonsense ends at the decoder, and the child lives on."""
+    webp = bytearray(coded(".webp", width=640, height=480))
+    webp[200:] = bytes(len(webp) - 200)
+    with pytest.raises(BadPicture, match="cannot be decoded"):
+        shared.verify(bytes(webp)) if operation == "verify" else shared.convert(bytes(webp), quality=80)
+    shared.verify(coded(".jpg"))
+
+
+def test_no_picture_goes_to_the_child_uninspected(kept: Keeper, coded: Coder) -> None:
+    """Half a picture and one beyond the limits are turned away before a child is started for them."""
+    child = kept(limits=PictureLimits(max_pixels=100))
+    with pytest.raises(BadPicture, match="48 x 32 pixels"):
+        child.convert(coded(".webp"), quality=80)
+    with pytest.raises(NotWhole):
+        child.verify(coded(".jpg")[:-1])
+    assert child._child is None
+
+
+def test_a_decoder_of_another_opinion_than_the_header_is_not_believed(coded: Coder) -> None:
+    """Boxes and limits were held against the header's size, so the pixels must have it."""
+    data = coded(".png")
+    child = Dialogue((sys.executable, "-P", str(_CHILD), "5", "5", str(os.getpid())), {})
+    try:
+        deadline = time.monotonic() + 10
+        assert child.receive(0, deadline) == ({"size": 0}, b"")
+        child.send({"operation": "decode", "size": len(data), "width": 47, "height": 32}, [data], deadline)
+        answer, _ = child.receive(0, deadline)
+        assert answer["error"] == "its header says 47 x 32, its pixels 48 x 32"
+    finally:
+        child.close()
+
+
+def test_a_picture_that_needs_too_much_memory_is_refused(kept: Keeper) -> None:
+    """The child's memory is capped: what gets past a careless limit ends as an error, not as a full machine."""
+    header = struct.pack(">IIBBBBB", 32_000, 32_000, 1, 3, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n"
+    for kind, body in ((b"IHDR", header), (b"PLTE", bytes(6)), (b"IDAT", b""), (b"IEND", b"")):
+        bomb += struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body))
+    child = kept(limits=PictureLimits(max_pixels=2_000_000_000))
+    with pytest.raises(BadPicture, match=r"cannot be decoded.*allocate"):
+        child.convert(bomb, quality=80)
+    assert running(child).alive()
+
+
+def test_a_frozen_child_is_killed_at_the_deadline(kept: Keeper, coded: Coder) -> None:
+    """A decoder that does not come back costs its picture and the deadline; the next picture gets a new child."""
+    child = kept(deadline_s=0.8)
+    child.verify(coded(".jpg"))
+    frozen = running(child).pid
+    os.kill(frozen, signal.SIGSTOP)
+    with pytest.raises(BadPicture, match=r"longer than 0\.8 s"):
+        child.convert(coded(".bmp", width=1000, height=1000), quality=80)
+    assert gone(frozen)
+    child.verify(coded(".jpg"))
+
+
+def test_a_child_that_died_of_something_else_costs_nothing(kept: Keeper, coded: Coder) -> None:
+    """Between two pictures or in the middle of one: the first death is not the picture's fault."""
+    child = kept()
+    child.verify(coded(".jpg"))
+    os.kill(running(child).pid, signal.SIGKILL)
+    child.verify(coded(".jpg"))
+
+
+def test_a_picture_on_which_the_decoder_dies_is_refused(kept: Keeper, coded: Coder, tmp_path: Path) -> None:
+    """The second death in a row is the picture's fault; the daemon goes on."""
+    deaths = tmp_path / "deaths"
+    child = kept(
+        fake_cv2(
+            tmp_path,
+            f"""
+            import os
+            IMREAD_ANYCOLOR = IMREAD_IGNORE_ORIENTATION = 0
+            class error(Exception): pass
+            def setNumThreads(count): pass
+            def imdecode(data, flags):
+                with open({str(deaths)!r}, "a") as deaths:
+                    deaths.write("x")
+                os.abort()
+            """,
+        )
+    )
+    with pytest.raises(BadPicture, match="crashed"):
+        child.verify(coded(".jpg"))
+    assert deaths.read_text() == "xx"
+
+
+def test_a_missing_opencv_is_said_with_its_remedy(kept: Keeper, coded: Coder, tmp_path: Path) -> None:
+    """Without cv2 the picture is not called bad: the message says what to install."""
+    child = kept(fake_cv2(tmp_path, "raise ImportError('libGL.so.1: no such file')"))
+    with pytest.raises(NoDecoder, match=r"libGL\.so\.1.*pip install 'acusight-agent\[camera\]'"):
+        child.convert(coded(".webp"), quality=80)
+    assert running(child).alive()
+
+
+def test_a_child_that_does_not_start_blames_no_picture(kept: Keeper, coded: Coder, tmp_path: Path) -> None:
+    """An interpreter that is being upgraded under the daemon, or a full process table, passes: the picture waits."""
+    child = kept(fake_cv2(tmp_path, "import os; os.abort()"))
+    with pytest.raises(Wait, match="does not start"):
+        child.verify(coded(".jpg"))
+    child._command = (str(tmp_path / "no-python"), *child._command[1:])
+    with pytest.raises(Wait, match="does not start"):
+        child.verify(coded(".jpg"))
+
+
+def test_an_idle_child_ends_by_itself(kept: Keeper, coded: Coder) -> None:
+    """A folder that is quiet costs no memory; the next picture starts a child again."""
+    child = kept(idle_s=0.05)
+    child.verify(coded(".jpg"))
+    assert gone(running(child).pid)
+    child.verify(coded(".jpg"))
+
+
+def test_closing_interrupts_a_picture(kept: Keeper, coded: Coder, opened: Opener) -> None:
+    """A stop does not wait for a decoder: whoever does gets `Wait`, at once, and nothing is started any more."""
+    child = kept()
+    child.verify(coded(".jpg"))
+    pid = running(child).pid
+    os.kill(pid, signal.SIGSTOP)
+    nursery, ends = Nursery(Stop()), list[str]()
+
+    def convert() -> None:
+        try:
+            child.verify(opened(coded(".jpg")))
+        except Wait as error:
+            ends.append(str(error))
+
+    nursery.start("converting", convert)
+    while not child._lock.locked():
+        os.sched_yield()
+    child.close()
+    assert nursery.join(2.0) == []
+    assert ends == ["the agent is stopping"]
+    assert gone(pid)
+
+
+def test_the_child_does_not_outlive_a_killed_daemon(tmp_path: Path, coded: Coder) -> None:
+    """SIGKILL leaves no time for cleaning up; the kernel ends the child, even one that is frozen."""
+    (tmp_path / "a.jpg").write_bytes(coded(".jpg"))
+    daemon = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(
+                """
+                import os, signal, sys
+                from agent.pictures.studio import PictureChild
+                child = PictureChild(environment={})
+                child.verify(os.open(sys.argv[1], os.O_RDONLY))
+                os.kill(child._child.pid, signal.SIGSTOP)
+                os.write(2, b"%d\\n" % child._child.pid)
+                signal.pause()
+                """
+            ),
+            str(tmp_path / "a.jpg"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    with daemon:
+        assert daemon.stderr is not None
+        pid = int(daemon.stderr.readline())
+        daemon.kill()
+    assert gone(pid)
+
+
+def test_the_child_gets_the_environment_that_was_handed_in(kept: Keeper, coded: Coder, opened: Opener) -> None:
+    """No key of the daemon's surroundings reaches a process that decodes what strangers send; nor does its Ctrl-C."""
+    child = kept({"LANG": "C.UTF-8"})
+    child.verify(opened(coded(".jpg")))
+    pid = running(child).pid
+    with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 (a process, not a path)
+        names = {entry.partition(b"=")[0] for entry in file.read().split(b"\0") if entry}
+    assert names <= {b"LANG", b"OPENBLAS_NUM_THREADS", b"LC_CTYPE"}
+    assert os.getpgid(pid) == pid
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"x" * 9000,
+        b"[" * 4000 + b"\n",
+        b"{}\n",
+        b'{"size": "?"}\n',
+        b'{"size": 11}\nmore than was',
+        b'{"size": 9}\nless',
+    ],
+)
+def test_a_child_that_talks_nonsense_counts_as_dead(tmp_path: Path, said: bytes) -> None:
+    """A decoder that was taken over cannot fill the daemon's memory or confuse it."""
+    (tmp_path / "said").write_bytes(said)
+    child = Dialogue(("cat", str(tmp_path / "said")), {"PATH": os.defpath})
+    try:
+        with pytest.raises(ConnectionError):
+            child.receive(10, time.monotonic() + 5)
+    finally:
+        child.close()
