@@ -19,16 +19,17 @@ from agent.link import Link
 from agent.pictures.limits import PictureLimits
 from agent.pictures.studio import PictureChild
 from agent.pipeline import Pipeline
+from agent.plans import camera_plan, watch_plan
 from agent.platform.client import Client, Endpoint, tls_context
 from agent.platform.key import KeyHolder
 from agent.platform.pace import Pace
+from agent.receipts import ReceiptClerk
 from agent.sources.adoption import Adopter
 from agent.sources.camera import Camera
 from agent.sources.directory import DirectoryWatch
-from agent.sources.drafting import Drafter, Encoding, WatchPlan
+from agent.sources.drafting import Drafter, Encoding
 from agent.sources.grammar import parse_source
 from agent.sources.listing import Listing
-from agent.sources.plan import CameraPlan
 from agent.spool.budget import Limits
 from agent.spool.shelf import HIDDEN
 from agent.spool.spool import Spool
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
     from agent.clock import Clock
     from agent.config.environment import Environment
     from agent.config.load import Configuration
-    from agent.config.settings import CameraSettings, WatchSettings
+    from agent.config.settings import CameraSettings
     from agent.frame import Item
+    from agent.sources.drafting import WatchPlan
 
 SHRINK_TO = 5_000_000
 
@@ -48,16 +50,28 @@ class House:
     """Builds the parts of one run from one configuration; every part gets its neighbours finished."""
 
     def __init__(
-        self, configuration: Configuration, environment: Environment, *, clock: Clock, once: bool = False
+        self,
+        configuration: Configuration,
+        environment: Environment,
+        *,
+        clock: Clock,
+        once: bool = False,
+        intake: bool = True,
     ) -> None:
         self._configuration = configuration
         self._settings = configuration.settings
         self._environment = environment
         self._clock = clock
         self._once = once
+        self._intake = intake
         self._rng = random.Random()  # noqa: S311 (jitter is no secret)
         self.stop = Stop()
         self.pulse = Pulse(clock)
+
+    def check(self) -> None:
+        """Raise `ConfigError` where there is no key or no readable `ca_file`: a reload has to know before it stops."""
+        self._key_holder()
+        self._tls_context()
 
     def pipeline(self) -> Pipeline:
         """Open the spool and put everything around it; nothing runs yet.
@@ -77,26 +91,27 @@ class House:
         )
         pace = Pace(settings.upload.max_rate_bytes_s, clock=self._clock, stop=self.stop)
         clients = [self._client(key, context, pace, name) for name in self._uploader_names()]
+        clerk = ReceiptClerk(spool.outbox, stop=self.stop, pulse=self.pulse)
         uploaders = {
-            name: self._uploader(name, spool, link, client, darkroom, key)
+            name: self._uploader(name, spool, link, client, clerk, darkroom, key)
             for name, client in zip(self._uploader_names(), clients, strict=True)
         }
-        watches = {plan.name: self._watch(plan, spool, darkroom) for plan in map(_watch_plan, settings.watch)}
+        watches = {plan.name: self._watch(plan, spool, darkroom) for plan in self.watch_plans() if self._intake}
         pipeline = Pipeline(
             spool=spool,
             link=link,
             nursery=Nursery(self.stop),
             pulse=self.pulse,
             uploaders=uploaders,
+            clerk=clerk,
             clients=clients,
             watches=watches,
             housekeeping=self._housekeeping(spool),
             darkroom=darkroom,
         )
-        for camera in settings.camera:
-            if parse_source(camera.source).live and self._once:
-                continue
-            pipeline.cameras[camera.name] = self._camera(camera, spool, pipeline)
+        for camera in settings.camera if self._intake else ():
+            if not (self._once and parse_source(camera.source).live):
+                pipeline.cameras[camera.name] = self._camera(camera, spool, pipeline)
         return pipeline
 
     def open_spool(self, *, owner: bool) -> Spool:
@@ -105,7 +120,11 @@ class House:
         note = json.dumps({"pid": os.getpid(), "state_file": str(self._configuration.state_file)})
         return Spool(
             self._configuration.spool_dir,
-            Limits(max_bytes=spool.max_bytes, min_free_bytes=spool.min_free_bytes),
+            Limits(
+                max_bytes=spool.max_bytes,
+                min_free_bytes=spool.min_free_bytes,
+                quarantine_max_items=spool.quarantine_max_items,
+            ),
             order=self._settings.upload.order,
             clock=self._clock,
             owner=owner,
@@ -129,7 +148,7 @@ class House:
 
     def watch_plans(self) -> list[WatchPlan]:
         """Return the plans of all watched directories."""
-        return [_watch_plan(watch) for watch in self._settings.watch]
+        return [watch_plan(watch) for watch in self._settings.watch]
 
     def _limits(self) -> PictureLimits:
         encode = self._settings.encode
@@ -142,7 +161,7 @@ class House:
         configuration = self._configuration
         if configuration.device_key is None:
             raise ConfigError(
-                "there is no device key",
+                f"there is no device key (looked in: {configuration.device_key_source})",
                 remedy="Put it into a file of mode 600 and name that in server.device_key_file.",
             )
 
@@ -180,7 +199,14 @@ class House:
         )
 
     def _uploader(
-        self, name: str, spool: Spool, link: Link, client: Client, darkroom: PictureChild, key: KeyHolder
+        self,
+        name: str,
+        spool: Spool,
+        link: Link,
+        client: Client,
+        clerk: ReceiptClerk,
+        darkroom: PictureChild,
+        key: KeyHolder,
     ) -> Uploader:
         def shrink(item: Item) -> bytes:
             return darkroom.shrink(item.path.read_bytes(), max_bytes=min(SHRINK_TO, item.size // 2))
@@ -190,6 +216,7 @@ class House:
             spool.outbox,
             link,
             client,
+            clerk,
             stop=self.stop,
             bell=spool.arrived,
             pulse=self.pulse,
@@ -215,22 +242,8 @@ class House:
     def _camera(self, camera: CameraSettings, spool: Spool, pipeline: Pipeline) -> Camera:
         live = parse_source(camera.source).live
         intake = FrameIntake(camera.name, spool.inbox, self._model(), live=live, pulse=self.pulse)
-        encode = self._settings.encode
-        plan = CameraPlan(
-            name=camera.name,
-            source=camera.source,
-            interval_s=camera.period_s,
-            width=camera.width,
-            height=camera.height,
-            fourcc=camera.fourcc,
-            quality=encode.quality,
-            max_side=encode.max_side,
-            passthrough=encode.passthrough,
-            open_timeout_s=camera.open_timeout_s,
-            stall_timeout_s=camera.stall_timeout_s,
-        )
         return Camera(
-            plan,
+            camera_plan(camera, self._settings.encode),
             deliver=intake.put,
             stop=self.stop,
             clock=self._clock,
@@ -245,19 +258,3 @@ class House:
         examine = Examiner(self._limits(), self._model(), {watch.name: watch.classes for watch in watches})
         folders = [spool.directory / "items", *(watch.path / HIDDEN for watch in watches)]
         return Housekeeping(spool, spool.reconciler(examine), folders, stop=self.stop)
-
-
-def _watch_plan(watch: WatchSettings) -> WatchPlan:
-    return WatchPlan(
-        name=watch.name,
-        root=watch.path,
-        patterns=watch.patterns,
-        recursive=watch.recursive,
-        classes=watch.classes,
-        settle_s=watch.settle_s,
-        sidecar_wait_s=watch.sidecar_wait_s,
-        rescan_s=watch.rescan_s,
-        decode=watch.verify == "decode",
-        after=watch.after_delivery,
-        move_to=watch.move_to,
-    )

@@ -9,7 +9,7 @@ import structlog
 
 from agent import __version__
 from agent.ending import Remaining, is_over
-from agent.errors import AgentError, ConfigError, SpoolDamaged
+from agent.errors import AgentError, ConfigError, SpoolDamaged, Wait
 from agent.service import watchdog_interval_s
 from agent.state import StateFile
 
@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
 ONCE_TICK_S = 0.05
+ON_DISK_EVERY_S = 30.0
 STALL_S = 30.0  # on top of the longest deadline of a single step
-QUARANTINED = 4
 
 
 class Daemon:
@@ -48,6 +48,7 @@ class Daemon:
         watch: Callable[[Pipeline], None] = lambda _: None,
     ) -> None:
         self._configuration = configuration
+        self._former: Configuration | None = None
         self._build = build
         self._reload = reload
         self._signals = signals
@@ -61,11 +62,11 @@ class Daemon:
         self._interrupted = False
 
     def run(self) -> int:
-        """Return the exit code once the agent has stopped; raises `AgentError` where it cannot start or go on."""
+        """Return how many pictures a `--once` run set aside; raises `AgentError` where it cannot start or go on."""
         while True:
-            pipeline = self._build(self._configuration)
+            pipeline = self._built()
             settings = self._configuration.settings
-            state = StateFile(self._configuration.state_file)
+            state = self._state_file()
             quarantined = _quarantined(pipeline)
             pipeline.start()
             log.info("started", version=__version__, pid=os.getpid(), spool=str(pipeline.spool.directory))
@@ -73,7 +74,7 @@ class Daemon:
             again = False
             try:
                 again = self._watch_over(pipeline, state)
-                code = QUARANTINED if self._once and _quarantined(pipeline) > quarantined else 0
+                new = max(0, _quarantined(pipeline) - quarantined) if self._once else 0
             finally:
                 if not again:
                     self._notifier.stopping()
@@ -82,7 +83,24 @@ class Daemon:
             # A straggler still holds the old spool, so the service manager has to start a new process.
             if not again or stragglers:
                 log.info("stopped")
-                return code
+                return new
+
+    def _built(self) -> Pipeline:
+        """Build the pipeline; where a new configuration turns out not to work, as with a spool in use, the old one."""
+        former, self._former = self._former, None
+        try:
+            return self._build(self._configuration)
+        except AgentError as error:
+            if former is None:
+                raise
+            log.error("configuration_refused", reason=str(error), consequence="the old one goes on")
+            self._configuration = former
+            return self._build(former)
+
+    def _state_file(self) -> StateFile:
+        path, spool = self._configuration.state_file, self._configuration.spool_dir
+        on_disk = path.is_relative_to(spool)
+        return StateFile(path, clock=self._clock, every_s=ON_DISK_EVERY_S if on_disk else 0.0)
 
     @property
     def interrupted(self) -> bool:
@@ -91,8 +109,10 @@ class Daemon:
 
     def _watch_over(self, pipeline: Pipeline, state: StateFile) -> bool:
         """Watch a running pipeline; return true when it is to be built anew, false when the agent ends."""
+        rest_s = 0.0  # the first look is at once: `status` must not find a daemon that says nothing of itself
         while True:
-            asked = self._signals.wait(ONCE_TICK_S if self._once else TICK_S)
+            asked = self._signals.wait(rest_s)
+            rest_s = ONCE_TICK_S if self._once else TICK_S
             if "stop" in asked:
                 self._interrupted = True
                 return False
@@ -101,11 +121,21 @@ class Daemon:
                 return self._is_mended_by_reopening(failure)
             if "reload" in asked and self._take_new_configuration():
                 return True
-            state.write(self._facts(pipeline))
             self._ping(pipeline)
-            self._watch(pipeline)
-            if self._once and is_over(_remaining(pipeline, self._clock), pipeline.link.state):
-                return False
+            try:
+                if self._look_after(pipeline, state):
+                    return False
+            except SpoolDamaged as error:
+                return self._is_mended_by_reopening(error)
+            except Wait as error:
+                log.warning("spool_unavailable", reason=str(error))
+
+    def _look_after(self, pipeline: Pipeline, state: StateFile) -> bool:
+        """Do what is due every second; tell whether a `--once` run is complete."""
+        pipeline.notice_other_processes()
+        state.write(self._facts(pipeline), pipeline.news())
+        self._watch(pipeline)
+        return self._once and is_over(_remaining(pipeline, self._clock), pipeline.link.state)
 
     def _is_mended_by_reopening(self, failure: BaseException) -> bool:
         if isinstance(failure, SpoolDamaged):
@@ -118,11 +148,12 @@ class Daemon:
 
     def _take_new_configuration(self) -> bool:
         try:
-            self._configuration = self._reload()
+            configuration = self._reload()
         except ConfigError as error:
             log.error("configuration_refused", reason=str(error), consequence="the old one goes on")
             self._notifier.ready()
             return False
+        self._former, self._configuration = self._configuration, configuration
         self._notifier.reloading()
         log.info("configuration_reloaded")
         return True
@@ -157,6 +188,8 @@ def _status_line(pipeline: Pipeline) -> str:
     waiting = sum(account.waiting for account in accounts)
     delivered = sum(account.delivered for account in accounts)
     link = pipeline.link.state
+    if (since := pipeline.link.paused_since) is not None:
+        return f"{waiting} waiting, {delivered} delivered, uploads paused by hand since {since}"
     said = f"link paused ({link.cause.value}): {link.reason}" if link.cause else "link open"
     return f"{waiting} waiting, {delivered} delivered, {said}"
 
@@ -169,4 +202,5 @@ def _remaining(pipeline: Pipeline, clock: Clock) -> Remaining:
     taking = pipeline.taking()  # asked first: what is taken in after the count would be missed
     waiting = sum(account.waiting for account in pipeline.spool.accounts().values())
     due = pipeline.spool.outbox.next_due() if waiting and not pipeline.spool.outbox.has_ready() else None
-    return Remaining(taking, waiting, None if due is None else due - clock.boot())
+    due_s = None if due is None else due - clock.boot()
+    return Remaining(taking, waiting, due_s, pipeline.link.paused_since)

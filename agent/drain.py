@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from agent.errors import BadPicture, LinkFault, SpoolDamaged, Wait
+from agent.errors import LinkFault, Reject, SpoolDamaged, Wait
 from agent.frame import Receipt
 from agent.platform.answers import Meaning, Verdict
 from agent.platform.body import PictureChanged, PictureMissing
-from agent.retry import Absolve, Defer, Deliver, Quarantine, Release, Shrink, decide
+from agent.retry import ITEM, Absolve, Defer, Deliver, Quarantine, Release, Shrink, decide
 
 if TYPE_CHECKING:
     import random
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agent.health import Pulse
     from agent.link import Link
     from agent.platform.client import Client
+    from agent.receipts import ReceiptClerk
     from agent.retry import Decision, LinkState
     from agent.spool.outbox import Outbox
     from agent.workers import Bell, Stop
@@ -40,6 +41,7 @@ class Uploader:
         outbox: Outbox,
         link: Link,
         client: Client,
+        clerk: ReceiptClerk,
         *,
         stop: Stop,
         bell: Bell,
@@ -53,6 +55,7 @@ class Uploader:
         self._outbox = outbox
         self._link = link
         self._client = client
+        self._clerk = clerk
         self._stop = stop
         self._bell = bell
         self._pulse = pulse
@@ -63,7 +66,7 @@ class Uploader:
 
     def run(self) -> None:
         """Carry items until the stop is set."""
-        with self._client:
+        with self._client, self._clerk.at_work():
             while not self._stop.is_set():
                 heard = self._bell.rings()
                 try:
@@ -89,7 +92,9 @@ class Uploader:
             if self._link.state.cause is Meaning.DENIED and not self._allowed():
                 reported = True
                 return 0.0
-            item = self._outbox.claim()
+            # While it is open who is to blame, the next witness comes from the other end of the queue: bad items
+            # come in clusters, and one must not hold up the rest.
+            item = self._outbox.claim(other_end=self._link.state.doubtful)
             if item is None:
                 return self._until_due()
             reported = True
@@ -116,8 +121,7 @@ class Uploader:
         # A server without that route cannot tell; then the next picture asks.
         if verdict.meaning in {Meaning.DELIVERED, Meaning.WRONG_URL}:
             return True
-        meaning = Meaning.DENIED if verdict.meaning is Meaning.OFFLINE else verdict.meaning
-        self._link.report(meaning, verdict.reason, retry_after_s=verdict.retry_after_s)
+        self._link.report(Meaning.DENIED, verdict.reason, retry_after_s=verdict.retry_after_s)
         return False
 
     def _send(self, item: Item) -> None:
@@ -131,10 +135,11 @@ class Uploader:
             reason = error.what
             self._until_done(item, lambda: self._outbox.drop(item, reason))
             return
-        except Wait:
+        except Wait as error:
             self._link.leave()
-            self._outbox.release(item)
-            raise
+            why = error
+            self._until_done(item, lambda: self._put_off(item, why))
+            return
         state = self._link.report(verdict.meaning, verdict.reason, item_id=item.id, retry_after_s=verdict.retry_after_s)
         self._settle(item, verdict, state, unknown=unknown)
 
@@ -152,16 +157,7 @@ class Uploader:
     def _carry_out(self, item: Item, verdict: Verdict, decision: Decision, *, unknown: bool) -> None:
         match decision:
             case Deliver():
-                self._outbox.deliver(item, _receipt(item, verdict))
-                log.info(
-                    "item_delivered",
-                    item=item.id,
-                    filename=item.filename,
-                    source=item.source,
-                    bytes=item.size,
-                    result=verdict.meaning.value,
-                    image_id=verdict.image_id,
-                )
+                self._clerk.submit(item, _receipt(item, verdict))
             case Release():
                 self._outbox.release(item, outcome_unknown=unknown)
             case Defer(delay_s, spend):
@@ -179,11 +175,21 @@ class Uploader:
         assert self._shrink is not None  # noqa: S101 (decide() offers it only where there is one)
         try:
             smaller = self._shrink(item)
-        except BadPicture as error:
-            self._outbox.quarantine(item, f"{reason}; {error}")
-        else:
             self._outbox.replace(item, smaller)
+        except Reject as error:
+            self._outbox.quarantine(item, f"{reason}; {error}")
+        except SpoolDamaged:
+            raise
+        except Wait as error:
+            self._put_off(item, error)
+        else:
             log.info("item_shrunk", item=item.id, filename=item.filename, bytes=len(smaller))
+
+    def _put_off(self, item: Item, error: Wait) -> None:
+        """Let others go first: what the disk or the picture child refuses now must not hold up the queue."""
+        delay_s = ITEM.delay(1, self._rng)
+        self._outbox.defer(item, self._clock.boot() + delay_s, spend=False)
+        log.warning("item_deferred", item=item.id, reason=str(error), retry_in_s=round(delay_s, 1))
 
     def _until_done(self, item: Item, settle: Callable[[], None]) -> None:
         """Settle an item; while the disk refuses, try again: an answer that came must not be forgotten."""
@@ -194,6 +200,7 @@ class Uploader:
                 raise
             except Wait as error:
                 log.warning("settling_delayed", item=item.id, reason=str(error))
+                self._pulse.rest(self._name)
                 if self._stop.wait(DISK_RETRY_S):
                     return
             else:

@@ -24,6 +24,7 @@ class Remaining:
     taking: bool
     waiting: int
     soonest_due_s: float | None
+    paused_since: str | None = None
 
 
 def is_over(remaining: Remaining, link: LinkState) -> bool:
@@ -31,6 +32,13 @@ def is_over(remaining: Remaining, link: LinkState) -> bool:
 
     Nothing is lost by giving up: what waits is in the spool, and the next run goes on with it.
     """
+    if not remaining.taking and remaining.waiting == 0:
+        return True
+    if remaining.paused_since is not None and not remaining.taking:
+        raise TryLater(
+            f"uploads are paused by hand since {remaining.paused_since}; {remaining.waiting} pictures wait",
+            remedy="Let them go on: acusight-agent queue resume",
+        )
     if link.cause is not None and _hopeless(link, taking=remaining.taking):
         left = f"{remaining.waiting} pictures wait in the spool"
         if link.cause is Meaning.DENIED:
@@ -38,11 +46,7 @@ def is_over(remaining: Remaining, link: LinkState) -> bool:
                 f"the platform refuses this device: {link.reason}", remedy=f"Check its key and approval; {left}."
             )
         raise TryLater(f"the platform cannot be reached: {link.reason}", remedy=f"Try again later; {left}.")
-    if remaining.taking:
-        return False
-    if remaining.waiting == 0:
-        return True
-    if remaining.soonest_due_s is not None and remaining.soonest_due_s > SOON_S:
+    if not remaining.taking and remaining.soonest_due_s is not None and remaining.soonest_due_s > SOON_S:
         raise TryLater(
             f"{remaining.waiting} pictures wait for a later attempt", remedy="Try again later; they are in the spool."
         )

@@ -14,8 +14,10 @@
         ├── ConfigError      78
         ├── SpoolTaken       1
         ├── NotRunning       3
+        ├── SetAside         4
         ├── TryLater         5
         ├── Refused          6
+        ├── Interrupted      130
         └── UsageError       2
 
 A message says what happened, to which thing, and what to do, on one line. Foreign exceptions are translated
@@ -102,6 +104,12 @@ class NotRunning(Halt):
     exit_code = 3
 
 
+class SetAside(Halt):
+    """The work is done, but the platform refused some pictures; they are kept for a person to look at."""
+
+    exit_code = 4
+
+
 class TryLater(Halt):
     """The server or the link is at fault; the work is kept."""
 
@@ -112,6 +120,12 @@ class Refused(Halt):
     """The platform refuses this device's key; the work is kept."""
 
     exit_code = 6
+
+
+class Interrupted(Halt):
+    """A person ended a bounded run before it was done; the work is kept."""
+
+    exit_code = 130
 
 
 class ConfigError(Halt):

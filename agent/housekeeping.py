@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -43,22 +44,19 @@ class Housekeeping:
 
     def run(self) -> None:
         """Work until the stop is set; `settled` is true once what an earlier run left is taken care of."""
-        self._quietly(self._reconcile)
+        for folder in self._folders:
+            self._quietly(partial(self._reconciler.run, folder, self._stop))
         self._quietly(self._sweep)
         self.settled = True
         self._spool.arrived.ring()
         while not self._stop.wait(EVERY_S):
             self._quietly(self._sweep)
 
-    def _reconcile(self) -> None:
-        for folder in self._folders:
-            self._reconciler.run(folder, self._stop)
-
     def _sweep(self) -> None:
         self._spool.outbox.sweep()
         self._spool.outbox.prune(RECEIPTS)
 
-    def _quietly(self, work: Callable[[], None]) -> None:
+    def _quietly(self, work: Callable[[], object]) -> None:
         try:
             work()
         except SpoolDamaged:
@@ -94,6 +92,6 @@ class Examiner:
                 width=picture.width,
                 height=picture.height,
             )
-        except (BadSidecar, Wait) as error:
+        except (BadSidecar, Wait, OSError) as error:
             log.warning("sidecar_rejected", source=source, path=str(sidecar), reason=str(error))
             return None

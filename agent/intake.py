@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agent.annotations.metadata import metadata_json
-from agent.errors import SpoolDamaged, SpoolFull, Wait
+from agent.errors import SpoolDamaged, Wait
 from agent.spool.records import Draft
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class FrameIntake:
             if not self._live:
                 raise
             self._uncounted.append(len(frame.picture))
-            self._count_dropped(quietly=True)
+            self._count_dropped()
         finally:
             self._pulse.rest(self._name)
 
@@ -73,16 +73,17 @@ class FrameIntake:
             bytes=draft.size,
         )
 
-    def _count_dropped(self, *, quietly: bool = False) -> None:
+    def _count_dropped(self) -> None:
         """Enter the frames that found no room; what cannot be entered now is entered with the next one."""
         if not self._uncounted:
             return
         try:
             self._inbox.count_dropped(self._name, self._uncounted, NO_ROOM)
             self._uncounted = []
-        except SpoolFull:
-            if not quietly:
-                raise
+        except SpoolDamaged:
+            raise
+        except Wait:
+            return
 
     def _say_paused(self, error: Wait) -> None:
         if self._paused != type(error).__name__:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -28,6 +29,7 @@ class Link:
         self._bell = bell
         self._lock = threading.Lock()
         self._probing = False
+        self._paused_since: str | None = None
         self._state = LinkState(open_at=clock.boot() + rng.uniform(0.0, start_jitter_s))
 
     @property
@@ -35,12 +37,33 @@ class Link:
         """Return what is known of the link; a value, safe to keep."""
         return self._state
 
+    @property
+    def paused_since(self) -> str | None:
+        """Return since when uploads rest by hand; None where they do not."""
+        return self._paused_since
+
+    def pause(self, since: str | None) -> None:
+        """Let uploads rest by hand, whatever the link's own state; None ends that."""
+        with self._lock:
+            before, self._paused_since = self._paused_since, since
+        if before != since:
+            log.info("uploads_resumed" if since is None else "uploads_paused", since=since or before)
+            self._bell.ring()
+
+    def hurry(self) -> None:
+        """End the wait that is under way: the next probe goes at once."""
+        with self._lock:
+            self._state = replace(self._state, open_at=self._clock.boot())
+        self._bell.ring()
+
     def enter(self) -> float | None:
         """Return None when the caller may send now, else the seconds to wait (infinite: until the bell rings).
 
         Whoever may send must `report` or `leave`.
         """
         with self._lock:
+            if self._paused_since is not None:
+                return float("inf")
             rest = self._state.open_at - self._clock.boot()
             if rest > 0:
                 return rest
@@ -79,7 +102,8 @@ class Link:
         if state.paused:
             wait_s = round(state.open_at - self._clock.boot(), 1)
             # Said when the cause changes, and then at every doubling: weeks offline must not fill the journal.
-            if state.cause is not before.cause or state.failures.bit_count() == 1:
+            doubled = state.failures != before.failures and state.failures.bit_count() == 1
+            if doubled or state.cause is not before.cause:
                 log.warning(
                     "link_paused",
                     cause=state.cause.value if state.cause else "",

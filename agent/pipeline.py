@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from agent.spool.orders import read_standing
+
 if TYPE_CHECKING:
     from agent.drain import Uploader
     from agent.health import Pulse
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from agent.link import Link
     from agent.pictures.studio import PictureChild
     from agent.platform.client import Client
+    from agent.receipts import ReceiptClerk
     from agent.sources.camera import Camera
     from agent.sources.directory import DirectoryWatch
     from agent.sources.report import CameraState
@@ -37,6 +40,7 @@ class Pipeline:
         nursery: Nursery,
         pulse: Pulse,
         uploaders: dict[str, Uploader],
+        clerk: ReceiptClerk,
         clients: list[Client],
         watches: dict[str, DirectoryWatch],
         housekeeping: Housekeeping,
@@ -49,18 +53,25 @@ class Pipeline:
         self.cameras: dict[str, Camera] = {}
         self.housekeeping = housekeeping
         self._uploaders = uploaders
+        self._clerk = clerk
         self._clients = clients
         self._watches = watches
         self._darkroom = darkroom
         self._lock = threading.Lock()
+        self._version = 0
+        self._flushes = 0
         self._camera_states: dict[str, CameraState] = {}
 
     def start(self) -> None:
         """Start every stage, the drain first: what waits from last time goes at once."""
+        standing = read_standing(self.spool.reader)
+        self._flushes = standing.flushes
+        self.link.pause(standing.paused_since)
         nursery = self.nursery
         nursery.stop.subscribe(self.spool.arrived.ring)
         for name, uploader in self._uploaders.items():
             nursery.start(name, uploader.run)
+        nursery.start("receipts", self._clerk.run)
         nursery.start("housekeeping", self.housekeeping.run)
         for name, watch in self._watches.items():
             nursery.start(f"watch-{name}", watch.run)
@@ -84,6 +95,22 @@ class Pipeline:
             self.spool.close()
         return stragglers
 
+    def notice_other_processes(self) -> None:
+        """Obey standing orders and wake the uploaders where a commit has changed the spool.
+
+        `upload FILE` and `queue` are processes of their own.
+        """
+        version = self.spool.version()
+        if version == self._version:
+            return
+        self._version = version
+        standing = read_standing(self.spool.reader)
+        self.link.pause(standing.paused_since)
+        if standing.flushes != self._flushes:
+            self._flushes = standing.flushes
+            self.link.hurry()
+        self.spool.arrived.ring()
+
     def taking(self) -> bool:
         """Tell whether a source, or the look through what an earlier run left, may still bring something in."""
         running = self.nursery.running()
@@ -93,6 +120,13 @@ class Pipeline:
         """Remember what a camera says of itself; called from its thread."""
         with self._lock:
             self._camera_states[state.name] = state
+
+    def news(self) -> object:
+        """Return what must not be told late: which sources are open, and what is wrong with them and the link."""
+        link = self.link.state
+        with self._lock:
+            cameras = {name: (state.opened, state.ended, state.problem) for name, state in self._camera_states.items()}
+        return link.cause, link.reason, self.link.paused_since, cameras
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of this run, as plain values for the state file."""
@@ -105,6 +139,7 @@ class Pipeline:
                 "cause": link.cause.value if link.cause else None,
                 "reason": link.reason or None,
                 "failures": link.failures,
+                "paused_since": self.link.paused_since,
                 "open_at_boot_s": round(link.open_at, 1) if link.paused else None,
             },
             "cameras": cameras,

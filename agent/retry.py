@@ -70,6 +70,11 @@ class LinkState:
         """Tell whether the link is in trouble: one probe at a time, once it has rested."""
         return self.cause is not None
 
+    @property
+    def doubtful(self) -> bool:
+        """Tell whether items failed, and it is not known yet whether they or the server are to blame."""
+        return bool(self.refused) or self.server_errors > 0
+
 
 def after(
     state: LinkState,
@@ -93,7 +98,11 @@ def after(
     failures = state.failures + 1 if state.cause is meaning else 1
     delay = LINK[meaning].delay(failures, rng)
     if retry_after_s is not None:
-        delay = retry_after_s + rng.uniform(0.0, RETRY_AFTER_SPREAD * retry_after_s + 1.0)
+        spread = rng.uniform(0.0, RETRY_AFTER_SPREAD * retry_after_s + 1.0)
+        delay = max(retry_after_s, LINK[meaning].floor_s) + spread
+    if state.cause is meaning and now < state.open_at:
+        # Sent before the pause began: the same trouble, met by another uploader, is no further failure.
+        return replace(state, open_at=max(state.open_at, now + delay)) if retry_after_s is not None else state
     return replace(state, failures=failures, open_at=now + delay, cause=meaning, reason=reason)
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
 import click
 
 from agent import __version__
-from agent.errors import AgentError
+from agent.errors import AgentError, Interrupted
 
 VERBS = ("run", "upload", "status", "config", "sandbox", "demo", "version")
-INTERRUPTED = 130
 
 
 class Verbs(click.Group):
@@ -34,6 +34,7 @@ class Verbs(click.Group):
 
 @click.group(
     cls=Verbs,
+    no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: acusight-agent -c config.toml run",
 )
@@ -57,15 +58,27 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as request:
         code = request.exit_code
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        code = _complain(_usage(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        code = INTERRUPTED
+        code = _complain("interrupted", Interrupted.exit_code)
     except AgentError as error:
-        click.echo(f"acusight-agent: {error}", err=True)
-        code = error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has gone, as `| head` does; closing it quietly is the custom.
-        sys.stderr.close()
-        code = 0
+        code = _complain(str(error), error.exit_code)
+    except OSError as error:
+        # What no part of the agent asked of the disk: our own output, on one that is full.
+        code = _complain(f"cannot write the output: {error.strerror}", AgentError.exit_code)
+        # Else the interpreter tries to write the rest at its end, which would fail again, and loudly.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(sentence: str, code: int) -> int:
+    click.echo(f"acusight-agent: {sentence}", err=True)
+    return code
+
+
+def _usage(error: click.ClickException) -> str:
+    """Say what click found in our own words' shape: one line, and where to look it up."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    see = f" (see: {context.command_path} --help)" if context else ""
+    return f"{message[:1].lower()}{message[1:]}{see}"

@@ -10,6 +10,7 @@ from agent.app import House
 from agent.clock import SystemClock
 from agent.config.environment import read_environment
 from agent.config.load import load
+from agent.config.redaction import printable
 from agent.errors import Reject, Wait
 from agent.sources.drafting import open_regular, open_sidecar
 from agent.sources.grammar import parse_source
@@ -30,12 +31,16 @@ def preview(path: Path | None) -> None:
     try:
         for plan in house.watch_plans():
             drafter = house.drafter(plan, darkroom)
-            for name, _ in Listing(plan.root, plan.patterns, recursive=plan.recursive).walk():
-                click.echo(f"{plan.name}: {name}: {_told(plan, drafter, name)}")
+            try:
+                for name, _ in Listing(plan.root, plan.patterns, recursive=plan.recursive).walk():
+                    click.echo(printable(f"{plan.name}: {name}: {_told(plan, drafter, name)}"))
+            except Wait as error:
+                click.echo(printable(f"{plan.name}: {error}"))
     finally:
         darkroom.close()
     for camera in configuration.settings.camera:
-        click.echo(f"{camera.name}: frames of {parse_source(camera.source).shown} every {camera.period_s:g} s")
+        often = f"a frame every {camera.period_s:g} s" if camera.period_s else "every frame"
+        click.echo(printable(f"{camera.name}: {often} of {parse_source(camera.source).shown}"))
 
 
 def _told(plan: WatchPlan, drafter: Drafter, name: str) -> str:

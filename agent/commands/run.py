@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agent.errors import Interrupted, SetAside
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.pipeline import Pipeline
-
-INTERRUPTED = 130
 
 
 @click.command("run", epilog="Examples: acusight-agent run; acusight-agent -c config.toml run --once")
@@ -34,11 +34,17 @@ def command(inherited: Path | None, given: Path | None, *, once: bool, dry_run: 
 
         preview(path)
         return
-    sys.exit(run(path, once=once))
+    quarantined = run(path, once=once)
+    if quarantined:
+        counted = "1 picture was" if quarantined == 1 else f"{quarantined} pictures were"
+        raise SetAside(f"{counted} refused and set aside", remedy="The log says why; they stay in the spool.")
 
 
-def run(path: Path | None, *, once: bool) -> int:
-    """Run the daemon in this process; return its exit code."""
+def run(path: Path | None, *, once: bool, intake: bool = True) -> int:
+    """Run the daemon in this process; return how many pictures it set aside. Without `intake` it only sends.
+
+    Raises `Interrupted` where a signal ends a `once` run before it is done.
+    """
     from agent import log
     from agent.app import House
     from agent.clock import SystemClock
@@ -52,6 +58,7 @@ def run(path: Path | None, *, once: bool) -> int:
 
     def loaded() -> Configuration:
         configuration = load(path, environment)
+        House(configuration, environment, clock=clock).check()
         key = configuration.device_key
         secrets = (key.get_secret_value(),) if key else ()
         logging = configuration.settings.log
@@ -59,7 +66,7 @@ def run(path: Path | None, *, once: bool) -> int:
         return configuration
 
     def build(configuration: Configuration) -> Pipeline:
-        return House(configuration, environment, clock=clock, once=once).pipeline()
+        return House(configuration, environment, clock=clock, once=once, intake=intake).pipeline()
 
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
@@ -74,8 +81,10 @@ def run(path: Path | None, *, once: bool) -> int:
             once=once,
             watch=_progress(stack) if once and sys.stderr.isatty() else lambda _: None,
         )
-        code = daemon.run()
-    return INTERRUPTED if once and daemon.interrupted else code
+        quarantined = daemon.run()
+    if once and daemon.interrupted:
+        raise Interrupted("interrupted", remedy="What was taken waits in the spool.")
+    return quarantined
 
 
 def _progress(stack: ExitStack) -> Callable[[Pipeline], None]:

@@ -68,8 +68,8 @@ def command(
     It checks uploads as the platform does, keeps them in a folder, shows them as a page, and misbehaves on request.
     """
     try:
-        from agent.sandbox import serving  # noqa: PLC0415 (an extra: the daemon is installed without it)
-        from agent.sandbox.faults import Script, read  # noqa: PLC0415 (as above)
+        from agent.sandbox import serving
+        from agent.sandbox.faults import Script, read
     except ModuleNotFoundError as error:
         raise UsageError(
             f"the sandbox needs {error.name}", remedy="Run: pip install 'acusight-agent[sandbox]'"
@@ -102,7 +102,7 @@ def _key(given: str | None, file: Path | None) -> str | None:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"the key file {file} cannot be read") from error
     if given is not None:
-        from agent.sandbox.contract import is_key  # noqa: PLC0415 (an extra: the daemon is installed without it)
+        from agent.sandbox.contract import is_key
 
         if not is_key(given):
             raise UsageError("the device key is not of the form adk_<hex>")

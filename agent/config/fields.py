@@ -10,11 +10,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from agent.config.sizes import size_in_bytes
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def _checked_name(name: str) -> str:
-    if not _NAME.fullmatch(name) or not name.strip("."):
+    if not NAME.fullmatch(name) or not name.strip("."):
         raise ValueError(
             "must be 1 to 64 letters, digits, dots, dashes or underscores, because it becomes part of file names; "
             'give the source one, such as name = "dock-1"'

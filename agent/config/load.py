@@ -11,7 +11,7 @@ from agent.config.conflicts import conflicts
 from agent.config.device_key import DeviceKeySource, read_device_key
 from agent.config.document import Document, read_document
 from agent.config.overrides import Overrides
-from agent.config.paths import anchored, find_config, spool_dir, state_file
+from agent.config.paths import SYSTEM_CONFIG, anchored, find_config, spool_dir, state_file
 from agent.config.problems import Problem, key_text, sentence
 from agent.config.settings import Settings
 from agent.errors import ConfigError
@@ -111,7 +111,8 @@ def _settings(tables: dict[str, Any]) -> tuple[Settings | None, list[tuple[KeyPa
 
 
 def _resolved(settings: Settings, document: Document, overrides: Overrides, environment: Environment) -> Configuration:
-    spool = spool_dir(settings.spool.dir, environment)
+    system = document.path == SYSTEM_CONFIG
+    spool = spool_dir(settings.spool.dir, environment, system=system)
     place = overrides.variable(("server", "device_key")) or str(document.path)
     credentials = environment.credentials_directory
     source = DeviceKeySource(
@@ -126,5 +127,5 @@ def _resolved(settings: Settings, document: Document, overrides: Overrides, envi
         device_key=read_device_key(source),
         device_key_source=source,
         spool_dir=spool,
-        state_file=state_file(spool, environment),
+        state_file=state_file(spool, environment, system=system),
     )

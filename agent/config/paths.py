@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from agent.config.environment import Environment
 
 SYSTEM_CONFIG = Path("/etc/acusight-agent/config.toml")
+# Where the service manager puts what the service keeps: known here too, so that `status` in an administrator's shell
+# looks where the service works, although that shell has none of the service's variables.
+SYSTEM_STATE = Path("/var/lib/acusight-agent")
+SYSTEM_RUNTIME = Path("/run/acusight-agent")
 
 # Every key that holds a path; a test holds this list against the settings tree.
 PATH_KEYS = {
@@ -53,20 +57,23 @@ def anchored(document: Mapping[str, Any], folder: Path, home: Path) -> dict[str,
     return result
 
 
-def spool_dir(configured: Path | None, environment: Environment) -> Path:
-    """Return the spool's folder: as configured, else in the service's state folder, else in the user's."""
+def spool_dir(configured: Path | None, environment: Environment, *, system: bool = False) -> Path:
+    """Return the spool's folder: as configured, else in the service's state folder, else in the user's.
+
+    `system` says that the configuration is the service's own, /etc/acusight-agent/config.toml.
+    """
     if configured is not None:
         return configured
-    if environment.state_directory is not None:
-        return environment.state_directory / "spool"
+    if environment.state_directory is not None or system:
+        return (environment.state_directory or SYSTEM_STATE) / "spool"
     state = environment.xdg_state_home or environment.home / ".local" / "state"
     return state / "acusight-agent" / "spool"
 
 
-def state_file(spool: Path, environment: Environment) -> Path:
+def state_file(spool: Path, environment: Environment, *, system: bool = False) -> Path:
     """Return where the daemon says how it is: on a memory file system where there is one."""
-    if environment.runtime_directory is not None:
-        return environment.runtime_directory / "state.json"
+    if environment.runtime_directory is not None or system:
+        return (environment.runtime_directory or SYSTEM_RUNTIME) / "state.json"
     if environment.xdg_runtime_dir is not None:
         # One user may run several agents; the spool tells them apart.
         digest = hashlib.sha256(bytes(spool)).hexdigest()[:12]

@@ -183,6 +183,9 @@ class SpoolSettings(Section):
     min_free_bytes: Bytes = Field(
         default=500_000_000, description="Free disk space that the spool leaves alone, in bytes."
     )
+    quarantine_max_items: int = Field(
+        default=1000, gt=0, le=1_000_000, description="Most refused pictures to keep; beyond it the oldest is dropped."
+    )
 
 
 class UploadSettings(Section):

@@ -17,11 +17,13 @@ from typing import Any
 RETRY_AFTER_CAP_S = 3600.0
 SHOWN_CHARACTERS = 200
 DUPLICATE = re.compile(r"duplicate|already[ _-]?exist", re.IGNORECASE)
+KEY = re.compile(r"\b(adk|apt)_\w+")  # servers like to repeat the key that they refuse (I7)
 
 SUCCESS = range(200, 300)
 REDIRECT = range(300, 400)
 SERVER_ERROR = range(500, 600)
 REFUSALS = frozenset({400, 415, 422})
+DUPLICATE_REFUSALS = frozenset({400, 422})
 DENIALS = frozenset({401, 403})
 MISDIRECTIONS = frozenset({404, 405})
 BUSY = frozenset({408, 425, 429, 503})
@@ -71,7 +73,7 @@ def read_answer(answer: Answer, now: datetime) -> Verdict:
     if status in SUCCESS:
         return _read_success(status, body)
     reason = _reason(status, body, answer)
-    if status == CONFLICT or (status in REFUSALS and DUPLICATE.search(_error_text(body, answer.body))):
+    if status == CONFLICT or (status in DUPLICATE_REFUSALS and _is_duplicate(body)):
         return Verdict(Meaning.DUPLICATE, reason)
     if status in BUSY:
         return Verdict(Meaning.BUSY, reason, retry_after_s=retry_after_s(answer.headers, now))
@@ -97,9 +99,9 @@ def _read_success(status: int, body: dict[str, Any] | None) -> Verdict:
             f"the answer {status} is not the platform's: a login page of the network or a proxy may stand in between",
         )
     if body.get("success") is False:
-        text = _error_text(body, b"")
-        meaning = Meaning.DUPLICATE if DUPLICATE.search(text) else Meaning.SERVER_ERROR
-        return Verdict(meaning, f"the platform answered {status} but says that it failed: {shown(text)}")
+        meaning = Meaning.DUPLICATE if _is_duplicate(body) else Meaning.SERVER_ERROR
+        said = shown(_error_text(body, "code", "message", "details"))
+        return Verdict(meaning, f"the platform answered {status} but says that it failed: {said}")
     data = body.get("data")
     ids = data if isinstance(data, dict) else body
     return Verdict(
@@ -144,28 +146,31 @@ def _object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _error_text(body: dict[str, Any] | None, raw: bytes) -> str:
-    """Return what an error says of itself: code, message and details of the envelope, else the raw text."""
-    if body is None:
-        return raw.decode("utf-8", "replace")
+def _is_duplicate(body: dict[str, Any] | None) -> bool:
+    """Tell whether the platform itself says so: a proxy's page, or a mere detail, is no proof that it has the item."""
+    return body is not None and DUPLICATE.search(_error_text(body, "code", "message")) is not None
+
+
+def _error_text(body: dict[str, Any], *keys: str) -> str:
+    """Return what an error says of itself under those keys of the envelope."""
     error = body.get("error", body)
-    if not isinstance(error, dict):
-        return str(error)
-    return " ".join(str(error[key]) for key in ("code", "message", "details") if error.get(key))
+    values = [error.get(key) for key in keys] if isinstance(error, dict) else [error]
+    return " ".join(str(value) for value in values if value and isinstance(value, str | int))
 
 
 def _reason(status: int, body: dict[str, Any] | None, answer: Answer) -> str:
     if status in REDIRECT:
         return f"redirected ({status}) to {shown(answer.headers.get('location', 'nowhere'))}"
-    text = _error_text(body, answer.body) if body is not None else ""
-    return f"the server answered {status}" + (f": {shown(text)}" if text else "")
+    text = shown(_error_text(body, "code", "message", "details")) if body is not None else ""
+    return f"the server answered {status}" + (f": {text}" if text else "")
 
 
 def _id(value: object) -> str | None:
-    return None if value is None or isinstance(value, dict | list) else str(value)[:SHOWN_CHARACTERS]
+    return shown(str(value)) if isinstance(value, str | int | float) else None
 
 
 def shown(text: str) -> str:
-    """Make a stranger's text fit for one line of a log: no control characters, cut at a bound."""
+    """Make a stranger's text fit for one line of a log: no control characters, no key, cut at a bound."""
     clean = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * SHOWN_CHARACTERS]).split())
+    clean = KEY.sub(r"\1_***", clean)
     return clean if len(clean) <= SHOWN_CHARACTERS else f"{clean[:SHOWN_CHARACTERS]}…"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from agent.errors import Reject, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from agent.frame import Item
 
-PIECE = 65_536
+PIECE = 262_144  # a picture of the usual size is one piece: every piece costs a pass through the HTTP layers
 MAX_BODY = 50_000_000
 
 
@@ -34,10 +34,9 @@ class PictureMissing(Reject):
 class UploadBody:
     """Yields the body of one attempt; `sent` counts the bytes that were handed to the socket."""
 
-    def __init__(self, item: Item, descriptor: int, *, pace: Callable[[int], None]) -> None:
+    def __init__(self, item: Item, descriptor: int) -> None:
         self._item = item
         self._descriptor = descriptor
-        self._pace = pace
         self.sent = 0
         boundary = f"acusight-{item.sha256[:32]}-{item.id}"
         self._head, self._tail = _frame(item, boundary)
@@ -45,23 +44,30 @@ class UploadBody:
         self.length = len(self._head) + item.size + len(self._tail)
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._count(self._head)
+        held = self._head
         digest = hashlib.sha256()
         left = self._item.size
         offset = 0
-        while left and (piece := os.pread(self._descriptor, min(PIECE, left), offset)):
+        while left and (piece := self._read(min(PIECE, left), offset)):
             digest.update(piece)
             offset += len(piece)
             left -= len(piece)
-            if not left and digest.hexdigest() != self._item.sha256:
-                break
-            yield self._count(piece)
+            if left:
+                yield self._count(held + piece)
+                held = b""
+            else:
+                held += piece  # the last piece waits for the verdict on the whole
         if digest.hexdigest() != self._item.sha256 or os.fstat(self._descriptor).st_size != self._item.size:
             raise PictureChanged("changed after adoption")
-        yield self._count(self._tail)
+        yield self._count(held + self._tail)
+
+    def _read(self, count: int, offset: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, count, offset)
+        except OSError as error:
+            raise _unreadable(self._item, error) from error
 
     def _count(self, piece: bytes) -> bytes:
-        self._pace(len(piece))
         self.sent += len(piece)
         return piece
 
@@ -71,16 +77,23 @@ def opened(item: Item) -> Iterator[int]:
     """Open an item's picture for reading, and see at once whether it is still of the right size."""
     try:
         descriptor = os.open(item.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        # A watched directory that is not mounted just now hides the pictures that lie in it; it does not lose them.
+        if not item.path.parent.parent.is_dir():
+            raise _unreadable(item, error) from error
         raise PictureMissing("its file is missing from the spool") from None
     except OSError as error:
-        raise Wait(f"cannot read {item.path}: {error.strerror}", remedy="Check the spool's disk.") from error
+        raise _unreadable(item, error) from error
     try:
         if os.fstat(descriptor).st_size != item.size:
             raise PictureChanged("changed after adoption")
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _unreadable(item: Item, error: OSError) -> Wait:
+    return Wait(f"cannot read {item.path}: {error.strerror}", remedy="Check that its disk is mounted and sound.")
 
 
 def _frame(item: Item, boundary: str) -> tuple[bytes, bytes]:

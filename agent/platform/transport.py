@@ -17,16 +17,22 @@ import httpx
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 KEEPALIVE_S = 30.0
+STRIDE = 65_536  # bytes between two calls of `pace`: a slow upload that moves is seen to move
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection whose reads share one deadline until the next write."""
+    """A connection whose reads share one deadline until the next write.
 
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
+    `lever` is a second descriptor of its socket, by which another thread shuts it: TLS takes the first one over.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream, lever: socket.socket, pace: Callable[[int], None]) -> None:
         self._stream = stream
+        self._lever = lever
+        self._pace = pace
         self._answer_by: float | None = None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -39,26 +45,36 @@ class _Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._answer_by = None
-        self._stream.write(buffer, timeout)
+        view = memoryview(buffer)
+        for begin in range(0, len(view), STRIDE):
+            stride = view[begin : begin + STRIDE]
+            self._pace(len(stride))
+            self._stream.write(stride, timeout)  # type: ignore[arg-type]  # a socket takes any buffer
 
     def close(self) -> None:
         self._stream.close()
+        self._lever.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+        try:
+            return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._lever, self._pace)
+        except BaseException:
+            self.close()
+            raise
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's own signature)
         return self._stream.get_extra_info(info)
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Opens connections, and remembers the sockets so that they can be shut from another thread."""
+    """Opens connections, and remembers the last so that it can be shut from another thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Callable[[int], None]) -> None:
         self._backend = httpcore.SyncBackend()
-        self._socket: socket.socket | None = None
+        self._pace = pace
+        self._lever: socket.socket | None = None
 
     def connect_tcp(
         self,
@@ -68,22 +84,32 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        stream = self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        self._socket = stream.get_extra_info("socket")
-        return _Stream(stream)
+        try:
+            stream = self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        except UnicodeError as error:  # a label that DNS cannot hold
+            raise httpcore.ConnectError(str(error)) from error
+        try:
+            self._lever = lever = stream.get_extra_info("socket").dup()
+        except OSError as error:
+            stream.close()
+            raise httpcore.ConnectError(str(error)) from error
+        return _Stream(stream, lever, self._pace)
 
     def abort(self) -> None:
         """Shut the present connection: a thread blocked in it wakes with an error."""
-        if self._socket is not None:
+        if self._lever is not None:
             with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                self._lever.shutdown(socket.SHUT_RDWR)
 
 
 class Transport(httpx.BaseTransport):
-    """One connection, kept alive; made for one thread, except `abort`."""
+    """One connection, kept alive; made for one thread, except `abort`.
 
-    def __init__(self, ssl_context: ssl.SSLContext | None) -> None:
-        self._backend = _Backend()
+    `pace` is told how many bytes are about to go out; it may take its time.
+    """
+
+    def __init__(self, ssl_context: ssl.SSLContext | None, *, pace: Callable[[int], None]) -> None:
+        self._backend = _Backend(pace)
         self._pool = httpcore.ConnectionPool(
             ssl_context=ssl_context,
             max_connections=1,

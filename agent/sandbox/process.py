@@ -17,7 +17,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 from agent.errors import Halt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 START_S = 20.0
@@ -30,7 +30,8 @@ class SandboxProcess:
     """A sandbox on a port of its own, running inside a `with`; errors, also of its requests, are Halts.
 
     `faults` is a script file read at each start; `set_faults` replaces the script of the running process. What the
-    child says on standard error goes where `stderr` says (default: this process's own).
+    child says on standard error goes where `stderr` says (default: this process's own). `prefix` is a program that
+    becomes the child, given the child's command line.
     """
 
     def __init__(
@@ -39,17 +40,21 @@ class SandboxProcess:
         *,
         port: int = 0,
         device_key: str | None = None,
+        device_key_file: Path | None = None,
         faults: Path | None = None,
         duplicates: str = "reject",
         stderr: int | IO[bytes] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.port = port
         self.url = ""
         self._options = ["--dir", str(folder), "--duplicates", duplicates]
         self._options += ["--device-key", device_key] if device_key else []
+        self._options += ["--device-key-file", str(device_key_file)] if device_key_file else []
         self._options += ["--faults", str(faults)] if faults else []
         self._stderr = stderr
+        self._prefix = prefix
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -64,10 +69,15 @@ class SandboxProcess:
         """The child's process id while it is there."""
         return self._child.pid if self._child else None
 
+    @property
+    def status(self) -> int | None:
+        """The status of a child that has ended by itself; None while it runs, and where there is none."""
+        return self._child.poll() if self._child else None
+
     def start(self) -> None:
         """Start the child and wait until it listens; the port it got the first time stays the same."""
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "agent.sandbox", "--port", str(self.port), *self._options],
+            [*self._prefix, sys.executable, "-m", "agent.sandbox", "--port", str(self.port), *self._options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from agent.errors import Reject
+from agent.errors import Reject, SpoolFull, SpoolUnavailable, Wait
 from agent.pictures.inspect import NotWhole
 from agent.sources.drafting import Vanished, open_regular, open_sidecar
 from agent.sources.listing import sighting
@@ -55,6 +55,15 @@ class Changed:
 class Unfinished:
     """The file is no whole picture yet."""
 
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """This one file cannot be taken now: it is unreadable, or changes all the time."""
+
+    reason: str
+
 
 @dataclass(frozen=True, slots=True)
 class Unpaired:
@@ -71,7 +80,7 @@ class Unfit:
 
 
 ReadyAt: TypeAlias = "Callable[[str, SidecarFile | None], float | None]"
-Outcome = Taken | Old | Gone | Changed | Unfinished | Unpaired | Unfit
+Outcome = Taken | Old | Gone | Changed | Unfinished | Withheld | Unpaired | Unfit
 
 
 class Adopter:
@@ -85,44 +94,51 @@ class Adopter:
         self._copies: set[str] = set()
 
     def take(self, name: str, seen: Sighting, known: Known | None, *, ready_at: ReadyAt) -> Outcome:
-        """Try to take one file; raises `Wait` where the spool or the disk says not now."""
+        """Try to take one file; raises `SpoolFull` or `SpoolUnavailable` where the spool can take none."""
         try:
-            with open_regular(self._plan.root / name) as (descriptor, status):
-                if sighting(status) != seen:
-                    return Changed(sighting(status))
-                with open_sidecar(self._plan.root, name) as sidecar:
-                    until = ready_at(name, sidecar)
-                    if until is not None:
-                        return Unpaired(until)
-                    return self._adopt(name, descriptor, status, known, sidecar)
+            return self._take(name, seen, known, ready_at)
         except Vanished:
             return Gone()
-        except NotWhole:
-            return Unfinished()
+        except NotWhole as error:
+            return Unfinished(str(error))
         except Reject as error:
             return Unfit(str(error))
+        except (SpoolFull, SpoolUnavailable):
+            raise
+        except Wait as error:
+            return Withheld(str(error))
+
+    def _take(self, name: str, seen: Sighting, known: Known | None, ready_at: ReadyAt) -> Outcome:
+        with open_regular(self._plan.root / name) as (descriptor, status):
+            if sighting(status) != seen:
+                return Changed(sighting(status))
+            with open_sidecar(self._plan.root, name) as sidecar:
+                until = ready_at(name, sidecar)
+                if until is not None:
+                    return Unpaired(until)
+                return self._adopt(name, descriptor, status, known, sidecar)
 
     def _adopt(
         self, name: str, descriptor: int, status: os.stat_result, known: Known | None, sidecar: SidecarFile | None
     ) -> Outcome:
         picture = self._drafter.look(descriptor)
-        if self._is_old(status, picture, known):
-            mark = Mark(name, status.st_ino, status.st_size, status.st_mtime_ns, picture.sha256)
-            self._inbox.mark(self._plan.name, mark)
+        seen = sighting(status)
+        if self._is_old(seen, picture, known):
+            self._inbox.mark(self._plan.name, Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256))
             return Old()
         # A file whose inode we have seen with other bytes is rewritten in place: a link would share its fate.
-        rewritten = known is not None and known.inode == status.st_ino
+        rewritten = known is not None and known.inode == seen.inode
         draft = self._drafter.draft(name, descriptor, status, picture, sidecar, copy=rewritten)
         staged = self._inbox.stage(draft)
         if staged.copied_because is not None:
             self._say_copied(staged.copied_because)
         return Taken(staged)
 
-    def _is_old(self, status: os.stat_result, picture: Picture, known: Known | None) -> bool:
+    def _is_old(self, seen: Sighting, picture: Picture, known: Known | None) -> bool:
         """Tell whether these bytes were captured under this name, or this file under another."""
         if known is not None and known.sha256 == picture.sha256:
             return True
-        renamed = self._spool.known_inode(self._plan.name, status.st_ino, status.st_size, status.st_mtime_ns)
+        renamed = self._spool.known_inode(self._plan.name, seen.inode, seen.size, seen.mtime_ns)
         return renamed == picture.sha256
 
     def _say_copied(self, reason: str) -> None:

@@ -44,7 +44,7 @@ class Camera:
 
     `deliver` takes a frame and returns when it is durable or dropped; it may raise `Wait`. `resume` tells how far an
     earlier run read a file (path, fingerprint). `environment` is what children may see of the agent's own, already
-    without its secrets. `observe` gets the state when it changes, counters at most once a second.
+    without its secrets. `observe` gets the state whenever it changes.
     """
 
     def __init__(

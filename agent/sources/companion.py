@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from agent.sources.settle import Sighting
 
 SUFFIXES = (".annotations.json", ".json", ".txt")
+# Half a sidecar gives wrong boxes, so one that still grows gets longer than one that is missing; but not for ever.
+LONGEST_GROWTH_S = 60.0
 
 
 @dataclass(slots=True)
 class _Pair:
     sidecar: Sighting | None
     since: float
-    wait_until: float | None = None
+    settled_at: float | None = None
 
 
 class CompanionWait:
@@ -32,12 +34,16 @@ class CompanionWait:
         self._pairs: dict[str, _Pair] = {}
         self._stems: dict[str, str] = {}
 
+    def begin(self, picture: str, sidecar: Sighting | None, now: float) -> None:
+        """Wait for a picture's sidecar, from the start: the picture is new, or another one than before."""
+        self._pairs[picture] = _Pair(sidecar, now)
+        self._stems[_stem(picture)] = picture
+
     def note(self, picture: str, sidecar: Sighting | None, now: float) -> None:
         """Enter what lies beside a picture; a change begins the sidecar's quiet time anew."""
         pair = self._pairs.get(picture)
         if pair is None:
-            self._pairs[picture] = _Pair(sidecar, now)
-            self._stems[str(PurePath(picture).with_suffix(""))] = picture
+            self.begin(picture, sidecar, now)
         elif pair.sidecar != sidecar:
             pair.sidecar, pair.since = sidecar, now
 
@@ -45,11 +51,11 @@ class CompanionWait:
         """Return when a settled picture may be taken; it may at once where that is not after `now`."""
         self.note(picture, sidecar, now)
         pair = self._pairs[picture]
-        if sidecar is not None:
-            return pair.since + self._settle_s
-        if pair.wait_until is None:
-            pair.wait_until = now + self._wait_s
-        return pair.wait_until
+        if pair.settled_at is None:
+            pair.settled_at = now
+        if sidecar is None:
+            return pair.settled_at + self._wait_s
+        return min(pair.since + self._settle_s, pair.settled_at + max(self._wait_s, LONGEST_GROWTH_S))
 
     def picture_of(self, sidecar: str) -> str | None:
         """Return the picture that waits for a sidecar of this name, if one does."""
@@ -61,5 +67,10 @@ class CompanionWait:
 
     def forget(self, picture: str) -> None:
         """Stop waiting for a picture's sidecar."""
-        if self._pairs.pop(picture, None) is not None:
-            self._stems.pop(str(PurePath(picture).with_suffix("")), None)
+        self._pairs.pop(picture, None)
+        if self._stems.get(_stem(picture)) == picture:
+            del self._stems[_stem(picture)]
+
+
+def _stem(picture: str) -> str:
+    return str(PurePath(picture).with_suffix(""))

@@ -6,39 +6,37 @@ is walked piece by piece, as the tracker empties. What was captured before is as
 
 from __future__ import annotations
 
-from itertools import islice
+import math
 from typing import TYPE_CHECKING
 
 import structlog
 
 from agent.annotations.pairing import is_sidecar
-from agent.errors import SpoolDamaged, Wait
-from agent.sources.adoption import Changed, Gone, Old, Taken, Unfinished, Unfit, Unpaired
+from agent.errors import SpoolDamaged, SpoolFull, SpoolUnavailable
+from agent.sources.adoption import Changed, Gone, Old, Taken, Unfinished, Unfit, Unpaired, Withheld
+from agent.sources.aside import Aside
 from agent.sources.companion import CompanionWait
+from agent.sources.memory import PIECE, Memory, is_at
 from agent.sources.notices import Notices
-from agent.sources.settle import SettleTracker
+from agent.sources.pause import PAUSE_S, Pause
+from agent.sources.rounds import Rounds
+from agent.sources.settle import LONGEST_WAIT_S, SettleTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agent.clock import Clock
     from agent.health import Pulse
     from agent.sources.adoption import Adopter, Outcome
     from agent.sources.drafting import SidecarFile, WatchPlan
     from agent.sources.listing import Listing
     from agent.sources.settle import Sighting
-    from agent.spool.records import Known, Staged
+    from agent.spool.records import Staged
     from agent.spool.spool import Spool
     from agent.workers import Bell, Stop
 
 log = structlog.get_logger(__name__)
 
 TRACKED = 4096
-PIECE = 256  # names asked of the spool in one question
 BATCH = 32  # pictures that share one set of fsyncs
-REMEMBERED_UNFIT = 10_000
-FULL_RETRY_S = 2.0
-SCAN_SHARE = 20  # a scan may take at most a twentieth of the time
 
 
 class DirectoryWatch:
@@ -60,117 +58,122 @@ class DirectoryWatch:
         self._plan = plan
         self._listing = listing
         self._adopter = adopter
-        self._spool = spool
+        self._inbox = spool.inbox
         self._stop = stop
         self._bell = bell
         self._clock = clock
         self._pulse = pulse
         self._once = once
+        self._notices = Notices(plan.root, recursive=plan.recursive, ring=bell.ring)
+        self._rounds = Rounds(plan.name, listing, rescan_s=plan.rescan_s, clock=clock)
+        self._memory = Memory(plan.name, listing, spool)
         self._pictures = SettleTracker(plan.settle_s)
         self._sidecars = CompanionWait(settle_s=plan.settle_s, wait_s=plan.sidecar_wait_s)
-        self._unfinished: set[str] = set()
-        self._unfit: dict[str, Sighting] = {}
-        self._scan: Iterator[tuple[str, Sighting]] | None = None
-        self._scan_began = 0.0
-        self._next_scan = 0.0
-        self._scanned = False
-        self._paused = ""
+        self._aside = Aside()
+        self._pause = Pause(plan.name)
 
     def run(self) -> None:
         """Watch until the stop is set; in a `once` run until everything that is there has been taken."""
         self._stop.subscribe(self._bell.ring)
-        with Notices(self._plan.root, recursive=self._plan.recursive, ring=self._bell.ring) as notices:
+        with self._notices:
             while not self._stop.is_set():
                 heard = self._bell.rings()
-                self._pulse.beat(self._plan.name)
-                self._hear(notices)
-                self._continue_scan()
-                self._take_due()
+                self._step()
                 if self._once and self._finished():
                     break
                 self._pulse.rest(self._plan.name)
                 self._bell.wait(heard, self._rest_s())
 
-    def _hear(self, notices: Notices) -> None:
-        if notices.take_overflow():
-            self._next_scan = 0.0
-        names = notices.take()
-        for name in names:
+    def _step(self) -> None:
+        """Do what is to be done now."""
+        self._pulse.beat(self._plan.name)
+        self._hear()
+        if self._clock.boot() < self._pause.until:
+            return
+        try:
+            self._look_around()
+            self._take_due()
+        except SpoolDamaged:
+            raise
+        except (SpoolFull, SpoolUnavailable) as error:
+            self._pause.begin(error, self._clock.boot())
+
+    def _hear(self) -> None:
+        if self._notices.take_overflow():
+            self._rounds.ask()
+        now = self._clock.boot()
+        for name in self._notices.take():
             if self._listing.wants(name):
                 found = self._listing.look(name)
-                if found is not None and self._is_news(name, found):
-                    self._see(name, found)
+                if found is not None:
+                    self._see(name, found, now)
             elif is_sidecar(name) and (picture := self._sidecars.picture_of(name)) is not None:
-                now = self._clock.boot()
-                self._sidecars.note(picture, self._listing.look(name), now)
+                self._sidecars.note(picture, self._listing.look_beside(picture), now)
                 self._pictures.hasten(picture, now + self._plan.settle_s)
 
-    def _continue_scan(self) -> None:
+    def _look_around(self) -> None:
         """Walk on as far as the tracker has room, asking the spool piece by piece what is known."""
+        if self._rounds.begin():
+            self._notices.ensure()
+            self._memory.begin_walk()
         now = self._clock.boot()
-        if self._scan is None:
-            if now < self._next_scan:
-                return
-            self._scan, self._scan_began = self._listing.walk(), now
-        try:
-            while len(self._pictures) < TRACKED and not self._stop.is_set():
-                piece = list(islice(self._scan, PIECE))
-                if not piece:
-                    self._end_scan()
-                    return
-                self._sift(piece)
-        except Wait as error:
-            log.warning("directory_unavailable", source=self._plan.name, reason=str(error))
-            self._end_scan()
-            self._scanned = self._once  # a directory that is not there holds nothing to take
+        while self._rounds.walking and self._room() > 0 and not self._stop.is_set():
+            self._pulse.beat(self._plan.name)
+            piece = self._rounds.piece(min(PIECE, self._room()))
+            try:
+                for name, found in self._memory.unknown(piece):
+                    self._see(name, found, now)
+            except SpoolUnavailable:
+                self._rounds.give_up()
+                raise
+            if not piece and not self._rounds.away:
+                self._aside.end_walk()
+                self._memory.forget_gone(self._stop)
 
-    def _end_scan(self) -> None:
-        now = self._clock.boot()
-        self._scan = None
-        self._scanned = True
-        self._next_scan = now + max(self._plan.rescan_s, SCAN_SHARE * (now - self._scan_began))
+    def _room(self) -> int:
+        """Return how many files more may be tracked; those that were delayed do not keep others out."""
+        return TRACKED - len(self._pictures) + len(self._aside.delayed())
 
-    def _sift(self, piece: list[tuple[str, Sighting]]) -> None:
-        known = self._spool.known(self._plan.name, [name for name, _ in piece])
-        for name, found in piece:
-            mark = known.get(name)
-            if (mark is None or not _is_at(mark, found)) and self._is_news(name, found):
-                self._see(name, found)
-
-    def _is_news(self, name: str, found: Sighting) -> bool:
-        return self._unfit.get(name) != found
-
-    def _see(self, name: str, found: Sighting) -> None:
-        now = self._clock.boot()
-        if name not in self._pictures:
-            self._sidecars.note(name, self._listing.look_beside(name), now)
-        self._pictures.see(name, found, now)
+    def _see(self, name: str, found: Sighting, now: float) -> None:
+        if self._aside.is_refused(name, found):
+            return
+        if name not in self._pictures and self._room() <= 0:
+            self._rounds.ask()
+        elif self._pictures.see(name, found, now):
+            self._aside.forget(name)
+            self._sidecars.begin(name, self._listing.look_beside(name), now)
 
     def _take_due(self) -> None:
         """Take what has settled, in batches that share their fsyncs."""
-        while not self._stop.is_set():
-            due = self._pictures.due(self._clock.boot(), BATCH)
-            if not due:
-                return
-            self._pulse.beat(self._plan.name)
-            known = self._spool.known(self._plan.name, [name for name, _ in due])
-            staged: list[tuple[str, Staged]] = []
-            try:
-                for name, seen in due:
-                    if (mark := known.get(name)) is not None and _is_at(mark, seen):
-                        self._forget(name)
-                        continue
-                    outcome = self._adopter.take(name, seen, mark, ready_at=self._ready_at)
-                    self._enter(name, seen, outcome, staged)
-                self._commit(staged)
-            except SpoolDamaged:
-                raise
-            except Wait as error:
-                self._pause(error, due, staged)
-                return
-            self._paused = ""
+        while not self._stop.is_set() and (due := self._pictures.due(self._clock.boot(), BATCH)):
+            self._take(due)
 
-    def _enter(self, name: str, seen: Sighting, outcome: Outcome, staged: list[tuple[str, Staged]]) -> None:
+    def _take(self, due: list[tuple[str, Sighting]]) -> None:
+        staged: list[tuple[str, Staged]] = []
+        name = ""
+        try:
+            known = self._memory.of([name for name, _ in due])
+            for name, seen in due:
+                if self._stop.is_set():
+                    break
+                self._pulse.beat(self._plan.name)
+                mark = known.get(name)
+                if mark is not None and is_at(mark, seen):
+                    self._forget(name)
+                else:
+                    self._enter(name, self._adopter.take(name, seen, mark, ready_at=self._ready_at), seen, staged)
+            self._commit(staged)
+        except SpoolDamaged:
+            raise
+        except (SpoolFull, SpoolUnavailable):
+            now = self._clock.boot()
+            for other, _ in due:
+                # The one that was refused goes behind the others: it alone may be too much.
+                self._pictures.postpone(other, now, until=now + PAUSE_S * (2 if other == name else 1))
+            self._commit(staged)
+            raise
+
+    def _enter(self, name: str, outcome: Outcome, seen: Sighting, staged: list[tuple[str, Staged]]) -> None:
         now = self._clock.boot()
         match outcome:
             case Taken(one):
@@ -178,18 +181,23 @@ class DirectoryWatch:
             case Old() | Gone():
                 self._forget(name)
             case Changed(found):
-                self._pictures.see(name, found, now)
-            case Unfinished():
-                self._unfinished.add(name)
-                self._pictures.postpone(name, now)
+                self._see(name, found, now)
             case Unpaired(until):
                 self._pictures.postpone(name, now, until=until)
+            case Unfinished(reason):
+                self._delay(name, reason, aloud_after_s=LONGEST_WAIT_S)
+            case Withheld(reason):
+                self._delay(name, reason, aloud_after_s=0.0)
             case Unfit(reason):
-                self._reject(name, seen, reason)
+                self._forget(name)
+                if self._aside.refuse(name, seen):
+                    log.warning("file_rejected", source=self._plan.name, path=name, reason=reason)
 
     def _commit(self, staged: list[tuple[str, Staged]]) -> None:
-        self._spool.inbox.commit([one for _, one in staged])
-        for name, one in staged:
+        batch = staged.copy()
+        staged.clear()
+        self._inbox.commit([one for _, one in batch])
+        for name, one in batch:
             self._forget(name)
             log.info(
                 "item_spooled",
@@ -199,51 +207,39 @@ class DirectoryWatch:
                 path=name,
                 bytes=one.draft.size,
             )
-        staged.clear()
 
-    def _pause(self, error: Wait, due: list[tuple[str, Sighting]], staged: list[tuple[str, Staged]]) -> None:
-        """Leave the files where they are for a while: the spool is full, or its disk fails."""
-        try:
-            self._commit(staged)
-        except Wait:
-            staged.clear()
-        now = self._clock.boot()
-        for name, _ in due:
-            self._pictures.postpone(name, now, until=now + FULL_RETRY_S)
-        if self._paused != type(error).__name__:
-            self._paused = type(error).__name__
-            log.warning("intake_paused", source=self._plan.name, reason=str(error))
+    def _delay(self, name: str, reason: str, *, aloud_after_s: float) -> None:
+        """Look into a file again later; a half-written one is said only when it has been waited for long."""
+        wait_s = self._pictures.postpone(name, self._clock.boot())
+        if not self._aside.has_room(name):
+            self._forget(name)  # a later walk finds it again
+        elif self._aside.delay(name, reason, aloud=wait_s >= aloud_after_s):
+            log.warning("file_delayed", source=self._plan.name, path=name, reason=reason)
 
     def _ready_at(self, name: str, sidecar: SidecarFile | None) -> float | None:
-        """Return when to come back for a picture, or None where its sidecar, or the lack of one, is settled."""
+        """Return when to come back for a picture, or None where it need not wait for its sidecar any more."""
         now = self._clock.boot()
         at = self._sidecars.ready_at(name, sidecar.sighting if sidecar else None, now)
         return at if at > now else None
 
-    def _reject(self, name: str, seen: Sighting, reason: str) -> None:
-        if len(self._unfit) >= REMEMBERED_UNFIT:
-            self._unfit.pop(next(iter(self._unfit)))
-        self._unfit[name] = seen
-        self._forget(name)
-        log.warning("file_rejected", source=self._plan.name, path=name, reason=reason)
-
     def _forget(self, name: str) -> None:
         self._pictures.lose(name)
         self._sidecars.forget(name)
-        self._unfinished.discard(name)
+        self._aside.forget(name)
 
     def _finished(self) -> bool:
-        if not self._scanned or len(self._pictures) > len(self._unfinished):
+        """Tell whether all that was there is taken; what stays unfinished or unreadable is named and left."""
+        delayed = self._aside.delayed()
+        if self._rounds.walking or not self._rounds.completed or len(self._pictures) > len(delayed):
             return False
-        for name in sorted(self._unfinished):
-            log.warning("file_left_unfinished", source=self._plan.name, path=name)
+        for name, reason in sorted(delayed.items()):
+            log.warning("file_left", source=self._plan.name, path=name, reason=reason)
         return True
 
     def _rest_s(self) -> float:
-        due = self._pictures.next_due()
-        upcoming = self._next_scan if due is None else min(due, self._next_scan)
-        return max(0.0, upcoming - self._clock.boot())
-
-
-def _is_at(known: Known, seen: Sighting) -> bool:
-    return known.is_at(seen.inode, seen.size, seen.mtime_ns)
+        """Return how long nothing is to be done unless something is heard."""
+        times = [self._pictures.next_due(), None if self._rounds.walking else self._rounds.due_at()]
+        if self._rounds.walking and self._room() > 0:
+            times.append(-math.inf)
+        upcoming = min((at for at in times if at is not None), default=math.inf)
+        return max(0.0, min(max(upcoming, self._pause.until) - self._clock.boot(), self._plan.rescan_s))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import ExitStack, contextmanager
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+LOOK_FLAGS = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
+READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ESTALE})
+LATEST_S = 253_402_300_799  # the last second of the year 9999; a file's time can be any number
 
 
 class Vanished(Wait):
@@ -81,43 +85,62 @@ class SidecarFile:
 
     name: str
     descriptor: int
-    sighting: Sighting
     data: bytes
+    sighting: Sighting
 
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
-    """Open a regular file, never a link, a pipe or a device; raises `Vanished` where it is none."""
-    try:
-        descriptor = os.open(path, OPEN_FLAGS)
-    except OSError as error:
-        if isinstance(error, PermissionError):
-            raise Wait(f"cannot read {path}: {error.strerror}", remedy="Let the agent's user read it.") from error
-        raise Vanished(f"{path} is gone") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+    """Open a regular file, never a link, a pipe or a device.
+
+    Raises `Vanished` where it is none, and `Wait` where it cannot be read.
+    """
+    # The first descriptor opens nothing: whoever waits at a pipe's other end does not notice it.
+    with _opened(path, path, LOOK_FLAGS) as handle:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise Vanished(f"{path} is no regular file")
-        yield descriptor, status
+        with _opened(path, Path(f"/proc/self/fd/{handle}"), READ_FLAGS) as descriptor:
+            yield descriptor, os.fstat(descriptor)
+
+
+@contextmanager
+def _opened(path: Path, through: Path, flags: int) -> Iterator[int]:
+    try:
+        descriptor = os.open(through, flags)
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            raise Vanished(f"{path} is gone") from error
+        raise Wait(f"cannot read {path}: {error.strerror}", remedy="Let the agent's user read it.") from error
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
 @contextmanager
 def open_sidecar(root: Path, picture: str) -> Iterator[SidecarFile | None]:
-    """Open the sidecar that counts for a picture, or yield None where there is none."""
+    """Open the sidecar that counts for a picture, or yield None where there is none.
+
+    Its sighting is of after the reading: where that is the one that has settled, the content is of then, too.
+    """
     folder = Path(picture).parent
     with ExitStack() as stack:
         for candidate in sidecar_names(Path(picture).name):
             name = str(folder / candidate)
             try:
-                descriptor, status = stack.enter_context(open_regular(root / name))
+                descriptor, _ = stack.enter_context(open_regular(root / name))
             except Vanished:
                 continue
-            data = os.pread(descriptor, MAX_SIDECAR_BYTES + 1, 0)
-            yield SidecarFile(name, descriptor, sighting(status), data)
+            yield SidecarFile(name, descriptor, *_read(root / name, descriptor))
             return
         yield None
+
+
+def _read(path: Path, descriptor: int) -> tuple[bytes, Sighting]:
+    try:
+        return os.pread(descriptor, MAX_SIDECAR_BYTES + 1, 0), sighting(os.fstat(descriptor))
+    except OSError as error:
+        raise Wait(f"cannot read {path}: {error.strerror}", remedy="Check its disk.") from error
 
 
 class Drafter:
@@ -154,8 +177,9 @@ class Drafter:
         labels = self._labels(sidecar, picture)
         captured_at = _captured_at(labels, status)
         metadata = metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels)
-        mark = Mark(name, status.st_ino, status.st_size, status.st_mtime_ns, picture.sha256)
-        origin = self._origin(name, sighting(status), sidecar)
+        seen = sighting(status)
+        mark = Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256)
+        origin = self._origin(name, seen, sidecar)
         if picture.sendable and self._fits(picture):
             return Draft(
                 source=self._plan.name,
@@ -217,7 +241,7 @@ class Drafter:
 def _captured_at(labels: Labels | None, status: os.stat_result) -> datetime:
     if labels is not None and labels.captured_at is not None:
         return labels.captured_at
-    return datetime.fromtimestamp(status.st_mtime, UTC)
+    return datetime.fromtimestamp(max(0.0, min(status.st_mtime, LATEST_S)), UTC)
 
 
 def _suffix(name: str) -> str:

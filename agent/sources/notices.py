@@ -23,6 +23,8 @@ from watchdog.observers import Observer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from watchdog.observers.api import BaseObserver
+
 log = structlog.get_logger(__name__)
 
 BOUND = 16_384
@@ -32,8 +34,9 @@ EVENTS = [FileCreatedEvent, FileClosedEvent, FileMovedEvent, DirCreatedEvent, Di
 class Notices(FileSystemEventHandler):
     """Collects the relative paths of files that appeared or were closed; `ring` is called for each.
 
-    `overflowed` is set when there were more than fit, or a whole directory moved in: then a scan has to look. Where
-    the kernel grants no watch (its limit is reached, the file system has none) the scans alone find new files.
+    Nothing is watched before the first `ensure`. Where there were more than fit, or a whole directory moved in, a
+    scan has to look. Where the kernel grants no watch (its limit is reached, the file system has none) the scans
+    alone find new files.
     """
 
     def __init__(self, root: Path, *, recursive: bool, ring: Callable[[], None]) -> None:
@@ -42,36 +45,42 @@ class Notices(FileSystemEventHandler):
         self._ring = ring
         self._paths: deque[str] = deque()
         self._lock = threading.Lock()
-        self.overflowed = False
-        self._observer = Observer()
+        self._overflowed = False
+        self._observer: BaseObserver | None = None
+        self._watched: tuple[str, int, int] | None = None
+        self._said = ""
 
     def __enter__(self) -> Self:
-        try:
-            self._observer.schedule(self, str(self._root), recursive=self._recursive, event_filter=list(EVENTS))
-            self._observer.start()
-        except OSError as error:
-            log.warning(
-                "events_unavailable",
-                path=str(self._root),
-                reason=error.strerror,
-                remedy="raise fs.inotify.max_user_watches; until then new files wait for the rescan",
-            )
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._observer.is_alive():
-            self._observer.stop()
-            self._observer.join(timeout=2.0)
+        self._unwatch()
+
+    def ensure(self) -> None:
+        """Watch the directory that is there now: it may have come late, or been removed and made again.
+
+        To be called before each scan, so that nothing falls between the scan and the first event.
+        """
+        found = _identity(self._root)
+        if self._observer is not None:
+            # A removed directory may have left its inode number to the next one; but its emitter has ended.
+            if found == self._watched and all(emitter.is_alive() for emitter in self._observer.emitters):
+                return
+            self._unwatch()
+        if found is not None:
+            self._watch(found)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Note where something new may be; called in watchdog's thread."""
         moved = isinstance(event, FileMovedEvent | DirMovedEvent)
-        path = os.fsdecode(event.dest_path if moved else event.src_path)
+        name = self._relative(os.fsdecode(event.dest_path if moved else event.src_path))
+        if name is None or (event.is_directory and not self._recursive):
+            return
         with self._lock:
             if event.is_directory or len(self._paths) >= BOUND:
-                self.overflowed = True
-            elif Path(path).is_relative_to(self._root):
-                self._paths.append(str(Path(path).relative_to(self._root)))
+                self._overflowed = True
+            else:
+                self._paths.append(name)
         self._ring()
 
     def take(self) -> list[str]:
@@ -84,5 +93,57 @@ class Notices(FileSystemEventHandler):
     def take_overflow(self) -> bool:
         """Tell, once, whether a scan has to look."""
         with self._lock:
-            overflowed, self.overflowed = self.overflowed, False
+            overflowed, self._overflowed = self._overflowed, False
         return overflowed
+
+    def _watch(self, found: tuple[str, int, int]) -> None:
+        self._watched = found
+        try:
+            self._observer = Observer()
+            self._observer.schedule(self, found[0], recursive=self._recursive, event_filter=list(EVENTS))
+            self._observer.start()
+            self._said = ""
+        except OSError as error:
+            self._unwatch()
+            self._say(error.strerror or str(error))
+
+    def _unwatch(self) -> None:
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            # Also one that never started: a part of it did.
+            observer.stop()
+            if observer.is_alive():
+                observer.join(timeout=2.0)
+
+    def _say(self, reason: str) -> None:
+        if reason != self._said:
+            self._said = reason
+            log.warning(
+                "events_unavailable",
+                path=str(self._root),
+                reason=reason,
+                remedy="raise fs.inotify.max_user_watches and max_user_instances; until then new files wait for the "
+                "rescan",
+            )
+
+    def _relative(self, path: str) -> str | None:
+        """Return a path relative to the root; None outside of it, and where any part of it is hidden."""
+        base = self._watched[0] if self._watched else str(self._root)
+        if not Path(path).is_relative_to(base):
+            return None
+        name = str(Path(path).relative_to(base))
+        return None if name.startswith(".") or "/." in name else name
+
+
+def _identity(root: Path) -> tuple[str, int, int] | None:
+    """Return what tells one directory from a later one of its name, and where it really is; None where none is.
+
+    Not through a link: inotify would watch the link itself. Unreadable is as good as away: watchdog takes the
+    kernel's EACCES for success.
+    """
+    real = Path(os.path.realpath(root))
+    try:
+        status = real.stat()
+    except OSError:
+        return None
+    return (str(real), status.st_dev, status.st_ino) if os.access(real, os.R_OK) else None

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 REPEAT_S = 600.0
-OBSERVE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,10 @@ class Hush:
 
 
 class Report:
-    """Keeps a camera's state, hands it to `observe` when it changes (counters once a second), and logs."""
+    """Keeps a camera's state, hands it to `observe` whenever it changes, and logs.
+
+    Counters too: held back until the next event, the last ones before a long interval would stay untold.
+    """
 
     def __init__(self, state: CameraState, observe: Callable[[CameraState], None], clock: Clock) -> None:
         self.state = state
@@ -74,7 +76,6 @@ class Report:
         self._losses = Hush()
         self._rejections = Hush()
         self._untold = True
-        self._observed_at = clock.boot()
         self._before = (state.seen, dict(state.bad))
         observe(state)
 
@@ -91,16 +92,13 @@ class Report:
         seen, bad = self._before
         total = {kind: bad.get(kind, 0) + event.bad.get(kind, 0) for kind in bad.keys() | event.bad.keys()}
         rejected = total != self.state.bad
-        self.state = replace(self.state, seen=seen + event.seen, bad=total)
+        self._change(seen=seen + event.seen, bad=total)
         if rejected and self._rejections.lets(" ".join(sorted(total)), self._clock.boot()):
             log.warning("frames_rejected", source=self.state.name, **dict(sorted(total.items())))
-            self._tell()
-        self._count()
 
     def taken(self, shot: Shot) -> None:
         """Count a picture that was handed on."""
-        self.state = replace(self.state, taken=self.state.taken + 1, last_frame_at=shot.boot)
-        self._count()
+        self._change(taken=self.state.taken + 1, last_frame_at=shot.boot)
 
     def recovered(self) -> None:
         """Note that the source has been well for a while: its next loss is news."""
@@ -129,12 +127,4 @@ class Report:
 
     def _change(self, **facts: object) -> None:
         self.state = replace(self.state, **facts)  # type: ignore[arg-type]
-        self._tell()
-
-    def _count(self) -> None:
-        if self._clock.boot() - self._observed_at >= OBSERVE_S:
-            self._tell()
-
-    def _tell(self) -> None:
-        self._observed_at = self._clock.boot()
         self._observe(self.state)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from itertools import count
 
 LONGEST_WAIT_S = 60.0
+SLACK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class Sighting:
 @dataclass(slots=True)
 class _Candidate:
     sighting: Sighting
-    due: float
+    due: float = 0.0
+    ticket: int = 0
     delays: int = 0
 
 
@@ -35,8 +38,10 @@ class SettleTracker:
     def __init__(self, settle_s: float) -> None:
         self._settle_s = settle_s
         self._candidates: dict[str, _Candidate] = {}
-        # Ordered by time; an entry whose candidate has another due time is stale and skipped.
-        self._queue: list[tuple[float, str]] = []
+        # By time, and what is due by the files' own times; an entry whose ticket is no longer its candidate's is stale.
+        self._waiting: list[tuple[float, int, str]] = []
+        self._due: list[tuple[float, int, str]] = []
+        self._tickets = count(1)
 
     def __len__(self) -> int:
         return len(self._candidates)
@@ -44,55 +49,74 @@ class SettleTracker:
     def __contains__(self, name: str) -> bool:
         return name in self._candidates
 
-    def see(self, name: str, sighting: Sighting, now: float) -> None:
-        """Enter a sighting; a change begins the quiet time anew, the same state lets it run on."""
+    def see(self, name: str, sighting: Sighting, now: float) -> bool:
+        """Enter a sighting; a change begins the quiet time anew (true), the same state lets it run on (false)."""
         candidate = self._candidates.get(name)
-        if candidate is None or candidate.sighting != sighting:
-            self._candidates[name] = _Candidate(sighting, now + self._settle_s)
-            self._push(name)
+        if candidate is not None and candidate.sighting == sighting:
+            return False
+        self._candidates[name] = _Candidate(sighting)
+        self._wait(name, now + self._settle_s)
+        return True
 
     def lose(self, name: str) -> None:
         """Forget a file: it is taken, gone, or nothing to send."""
         self._candidates.pop(name, None)
 
     def due(self, now: float, limit: int) -> list[tuple[str, Sighting]]:
-        """Return up to `limit` candidates that are due, longest due first; each stays until lost or postponed."""
+        """Return up to `limit` of the candidates that are due, the oldest file first, each once.
+
+        They stay until they are lost or postponed.
+        """
+        while self._waiting and self._waiting[0][0] <= now:
+            _, ticket, name = heapq.heappop(self._waiting)
+            if self._is_current(name, ticket):
+                heapq.heappush(self._due, (self._candidates[name].sighting.mtime_ns, ticket, name))
         found: list[tuple[str, Sighting]] = []
-        while self._queue and self._queue[0][0] <= now and len(found) < limit:
-            at, name = heapq.heappop(self._queue)
-            candidate = self._candidates.get(name)
-            if candidate is not None and candidate.due == at:
-                found.append((name, candidate.sighting))
+        while self._due and len(found) < limit:
+            _, ticket, name = heapq.heappop(self._due)
+            if self._is_current(name, ticket):
+                found.append((name, self._candidates[name].sighting))
         return found
 
-    def postpone(self, name: str, now: float, *, until: float | None = None) -> None:
-        """Look again later: at `until`, or after a wait that doubles each time, from the settle time to a minute."""
+    def postpone(self, name: str, now: float, *, until: float | None = None) -> float:
+        """Look again later: at `until`, or after a wait that doubles each time, from the settle time to a minute.
+
+        Return the seconds until then.
+        """
         candidate = self._candidates.get(name)
         if candidate is None:
-            return
+            return 0.0
         if until is None:
-            wait = max(self._settle_s, 0.1) * 2.0 ** min(candidate.delays, 16)
+            until = now + min(max(self._settle_s, 0.1) * 2.0 ** min(candidate.delays, 16), LONGEST_WAIT_S)
             candidate.delays += 1
-            until = now + min(wait, LONGEST_WAIT_S)
-        candidate.due = until
-        self._push(name)
+        self._wait(name, until)
+        return until - now
 
     def hasten(self, name: str, until: float) -> None:
         """Look no later than `until`."""
         candidate = self._candidates.get(name)
         if candidate is not None and candidate.due > until:
-            candidate.due = until
-            self._push(name)
+            self._wait(name, until)
 
     def next_due(self) -> float | None:
         """Return when the next candidate is due, or None."""
-        while self._queue:
-            at, name = self._queue[0]
-            candidate = self._candidates.get(name)
-            if candidate is not None and candidate.due == at:
-                return at
-            heapq.heappop(self._queue)
+        for queue in (self._due, self._waiting):
+            while queue:
+                _, ticket, name = queue[0]
+                if self._is_current(name, ticket):
+                    return self._candidates[name].due
+                heapq.heappop(queue)
         return None
 
-    def _push(self, name: str) -> None:
-        heapq.heappush(self._queue, (self._candidates[name].due, name))
+    def _wait(self, name: str, until: float) -> None:
+        candidate = self._candidates[name]
+        candidate.due, candidate.ticket = until, next(self._tickets)
+        heapq.heappush(self._waiting, (until, candidate.ticket, name))
+        if len(self._waiting) > 2 * len(self._candidates) + SLACK:
+            # A file that changes all the time leaves an entry each time.
+            self._waiting = [entry for entry in self._waiting if self._is_current(entry[2], entry[1])]
+            heapq.heapify(self._waiting)
+
+    def _is_current(self, name: str, ticket: int) -> bool:
+        candidate = self._candidates.get(name)
+        return candidate is not None and candidate.ticket == ticket

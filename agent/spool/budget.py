@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the spool may use: a cap on its own bytes, a floor of free bytes on its disk."""
+    """What the spool may use: a cap on its own bytes, a floor of free bytes on its disk, items set aside."""
 
     max_bytes: int
     min_free_bytes: int
+    quarantine_max_items: int = 1000
 
 
 @dataclass(frozen=True, slots=True)

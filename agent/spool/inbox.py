@@ -15,7 +15,7 @@ from agent.errors import SpoolFull, SpoolUnavailable, Wait
 from agent.spool import ledger
 from agent.spool.budget import Limits, Usage, refusal
 from agent.spool.durable import remove
-from agent.spool.records import Opened, Staged, origin_text, stored_path, upload_filename
+from agent.spool.records import Opened, Staged, origin_text, stored_inode, stored_path, upload_filename
 
 if TYPE_CHECKING:
     import sqlite3
@@ -63,6 +63,7 @@ class Inbox:
         self._lock = threading.Lock()
         self._reserved = 0
         self._sequences = range(0)
+        self._staged: set[int] = set()
         self._limbo: list[Staged] = []
 
     def stage(self, draft: Draft) -> Staged:
@@ -77,39 +78,40 @@ class Inbox:
         linked = isinstance(draft.body, Opened)
         self._reserve(draft.size, linked=linked)
         try:
-            sequence = self._next_sequence()
-            filename = upload_filename(draft.source, draft.captured_at, sequence, draft.media_type)
-            if isinstance(draft.body, bytes):
-                return Staged(draft, sequence, filename, self._shelf.write(sequence, filename, draft.body))
-            path, copied_because = self._shelf.adopt(
-                sequence, filename, draft.body, draft, lambda: self._check_copy(draft.size)
-            )
-            beside = self._shelf.lay_beside(path, draft.sidecar)
-            return Staged(draft, sequence, filename, path, beside, copied_because)
+            staged = self._shelve(draft, self._next_sequence())
         except BaseException:
             self._release(draft.size)
             raise
+        with self._lock:
+            self._staged.add(staged.id)
+        return staged
 
     def commit(self, batch: Sequence[Staged]) -> None:
-        """Make staged pictures items, all or none, durable when this returns."""
+        """Make staged pictures items, all or none, durable when this returns.
+
+        A batch that failed is given up: its pictures have to be staged again. Trying it twice raises `Wait`.
+        """
         if not batch:
             return
+        ours = [one for one in batch if self._settle(one)]
         try:
-            self._commits.run(lambda connection: self._insert(connection, batch), {one.path.parent for one in batch})
+            self._commits.run(
+                lambda connection: self._insert(connection, batch, ours), {one.path.parent for one in batch}
+            )
         except Wait:
             # The rows may still be in the journal and come back after a power cut, so the files must outlive them:
             # they are removed behind the next commit that holds, and until then their bytes stay reserved.
             with self._lock:
-                self._limbo += batch
+                self._limbo += ours
             raise
         self._release(sum(one.draft.size for one in batch))
         self._clear_limbo()
         self._arrived.ring()
 
     def abandon(self, staged: Staged) -> None:
-        """Take a staged picture back; its original is untouched."""
-        self._release(staged.draft.size)
-        _remove_quietly(staged.path, staged.beside)
+        """Take a staged picture back; its original is untouched. What was committed or given up is left alone."""
+        if self._settle(staged):
+            self._give_up(staged)
 
     def mark(self, source: str, mark: Mark) -> None:
         """Remember a watched file without capturing it: its bytes were captured before, under other marks."""
@@ -125,7 +127,36 @@ class Inbox:
 
         self._commits.run(enter)
 
-    def _insert(self, connection: sqlite3.Connection, batch: Sequence[Staged]) -> None:
+    def admit_copy(self, size: int) -> None:
+        """Raise `SpoolFull` where the floor leaves no room for a smaller copy of what is in the spool already."""
+        with self._lock:
+            usage = Usage(0, self._free_bytes() - self._reserved)
+        _admit(refusal(usage, self._limits, size=size, linked=False))
+
+    def _shelve(self, draft: Draft, sequence: int) -> Staged:
+        filename = upload_filename(draft.source, draft.captured_at, sequence, draft.media_type)
+        if isinstance(draft.body, bytes):
+            return Staged(draft, sequence, filename, self._shelf.write(sequence, filename, draft.body))
+        path, copied_because = self._shelf.adopt(
+            sequence, filename, draft.body, draft, lambda: self._check_copy(draft.size)
+        )
+        beside = self._shelf.lay_beside(path, draft.sidecar)
+        return Staged(draft, sequence, filename, path, beside, copied_because)
+
+    def _settle(self, staged: Staged) -> bool:
+        """Take a picture off the list of those that are staged; false where it is not on it any more."""
+        with self._lock:
+            is_staged = staged.id in self._staged
+            self._staged.discard(staged.id)
+            return is_staged
+
+    def _give_up(self, staged: Staged) -> None:
+        self._release(staged.draft.size)
+        _remove_quietly(staged.path, staged.beside)
+
+    def _insert(self, connection: sqlite3.Connection, batch: Sequence[Staged], ours: Sequence[Staged]) -> None:
+        if len(ours) < len(batch):
+            raise Wait("pictures were put twice, or after they were given up; they have to be staged again")
         # Another process may have put something since `stage` looked: the last look is inside the transaction.
         held = ledger.held_bytes(connection)
         size = sum(one.draft.size for one in batch)
@@ -184,7 +215,7 @@ class Inbox:
         with self._lock:
             limbo, self._limbo = self._limbo, []
         for staged in limbo:
-            self.abandon(staged)
+            self._give_up(staged)
 
 
 def _admit(why: str | None) -> None:
@@ -202,7 +233,7 @@ def _remove_quietly(*paths: Path | None) -> None:
 
 def _mark(connection: sqlite3.Connection, source: str, mark: Mark) -> None:
     path = mark.path.encode("utf-8", "surrogateescape")
-    connection.execute(MARK, (source, path, mark.inode, mark.size, mark.mtime_ns, mark.sha256))
+    connection.execute(MARK, (source, path, stored_inode(mark.inode), mark.size, mark.mtime_ns, mark.sha256))
 
 
 def _reserve_block(connection: sqlite3.Connection) -> int:

@@ -17,18 +17,21 @@ from agent.clock import utc_text
 from agent.errors import Wait
 from agent.frame import JPEG
 from agent.spool import ledger
-from agent.spool.durable import remove, write_file
+from agent.spool.discard import QUARANTINE_FULL, bound_quarantine
+from agent.spool.durable import remove
 from agent.spool.origin import finish
-from agent.spool.records import origin_text, read_item, read_origin, read_path, smaller_path, stored_path
+from agent.spool.records import origin_text, read_origin, read_path, smaller_path, stored_path
+from agent.spool.shelf import Shelf
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from agent.clock import Clock
     from agent.frame import Item, Origin, Receipt
     from agent.spool.commits import Commits
+    from agent.spool.discard import Discarded
     from agent.spool.reader import Reader
     from agent.workers import Bell
 
@@ -36,6 +39,7 @@ log = structlog.get_logger(__name__)
 
 AHEAD = {"oldest": 64, "newest": 4}
 DIRECTION = {"oldest": "ASC", "newest": "DESC"}
+OPPOSITE = {"oldest": "newest", "newest": "oldest"}
 DUE = "SELECT id FROM item WHERE state = 'waiting' AND not_before > 0 AND not_before <= ? ORDER BY not_before LIMIT ?"
 READY = "SELECT id FROM item WHERE state = 'waiting' AND not_before = 0 ORDER BY id {} LIMIT ?"
 NEXT = "SELECT id, not_before FROM item WHERE state = 'waiting' AND not_before > 0 ORDER BY not_before LIMIT ?"
@@ -44,6 +48,8 @@ WAITING = "SELECT 1 FROM item WHERE state = 'waiting' LIMIT 1"
 SET_ASIDE = """
 UPDATE item SET state = 'quarantined', reason = ?, attempts = attempts + 1 WHERE id = ? AND state = 'waiting'
 """
+# By their order, not by their numbers: those have gaps, and leap at a salvage.
+PRUNE = "DELETE FROM receipt WHERE item_id <= (SELECT item_id FROM receipt ORDER BY item_id DESC LIMIT 1 OFFSET ?)"
 RECEIPT = """
 INSERT INTO receipt(item_id, source, filename, size, sha256, result, image_id, batch_id, storage_key, attempts,
 outcome_unknown, captured_at, delivered_at, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -53,33 +59,51 @@ outcome_unknown, captured_at, delivered_at, origin) VALUES (?, ?, ?, ?, ?, ?, ?,
 class Outbox:
     """Hands each waiting item to one uploader at a time, and settles it."""
 
-    def __init__(self, commits: Commits, reader: Reader, root: Path, *, order: str, clock: Clock, bell: Bell) -> None:
+    def __init__(
+        self,
+        commits: Commits,
+        reader: Reader,
+        root: Path,
+        *,
+        order: str,
+        clock: Clock,
+        bell: Bell,
+        admit_copy: Callable[[int], None],
+        quarantine_max_items: int = 1000,
+    ) -> None:
         self._commits = commits
         self._reader = reader
         self._root = root
         self._order = order
         self._clock = clock
         self._bell = bell
+        self._admit_copy = admit_copy
+        self._quarantine_max_items = quarantine_max_items
         self._lock = threading.Lock()
         self._claimed: set[int] = set()
         self._ahead: deque[int] = deque()
         self._swept: deque[int] = deque()
 
-    def claim(self) -> Item | None:
-        """Return the next item that is due and claim it, or None; settle it, or `release` it."""
+    def claim(self, *, other_end: bool = False) -> Item | None:
+        """Return the next item that is due and claim it, or None; settle it, or `release` it.
+
+        `other_end` asks for the item that would come last, one that was never deferred where there is one.
+        """
         with self._lock:
+            ahead = deque[int]() if other_end else self._ahead
             while True:
-                if not self._ahead:
-                    self._ahead.extend(self._look_ahead())
-                if not self._ahead:
+                if not ahead:
+                    ahead.extend(self._look_ahead(other_end=other_end))
+                if not ahead:
                     return None
-                item_id = self._ahead.popleft()
+                item_id = ahead.popleft()
                 if item_id in self._claimed:
                     continue  # put forward by another process between the two looks ahead, so it was seen twice
                 row = self._reader.one("SELECT * FROM item WHERE id = ? AND state = 'waiting'", item_id)
                 if row is not None:
+                    item = self._reader.item(row, self._root)
                     self._claimed.add(item_id)
-                    return read_item(row, self._root)
+                    return item
 
     def next_due(self) -> float | None:
         """Return when, on the boot clock, the next deferred and unclaimed item is due; None where there is none."""
@@ -97,7 +121,7 @@ class Outbox:
 
     def prune(self, keep: int) -> None:
         """Forget all but the newest `keep` receipts."""
-        self._update("DELETE FROM receipt WHERE item_id <= (SELECT max(item_id) FROM receipt) - ?", keep)
+        self._update(PRUNE, keep)
 
     def release(self, item: Item, *, outcome_unknown: bool = False) -> None:
         """Give a claim back untouched: the link was at fault. No attempt is spent."""
@@ -110,19 +134,26 @@ class Outbox:
 
     def deliver(self, item: Item, receipt: Receipt) -> None:
         """Record that the platform has an item, then let its files go."""
+        self.deliver_all([(item, receipt)])
 
-        def settle(connection: sqlite3.Connection) -> bool:
-            ended = self._end(connection, item, item.origin)
-            if ended:
-                reason = ledger.DUPLICATE if receipt.result == ledger.DUPLICATE else ""
-                ledger.count(connection, item.source, ledger.DELIVERED, item.size, reason=reason)
-                connection.execute(RECEIPT, self._receipt_row(item, receipt))
-            return ended
+    def deliver_all(self, batch: Sequence[tuple[Item, Receipt]]) -> None:
+        """Record that the platform has these items, in one commit, then let their files go."""
 
-        # Without a receipt of its own nothing goes: whoever settled the item meanwhile sees to its files.
-        if self._commits.run(settle):
+        def settle(connection: sqlite3.Connection) -> list[Item]:
+            return [item for item, receipt in batch if self._enter_receipt(connection, item, receipt)]
+
+        # Without a receipt of its own nothing goes: whoever settled an item meanwhile sees to its files.
+        for item in self._commits.run(settle):
             self._sweep(item.id, (item.path, item.beside), item.origin)
-        self._unclaim(item)
+        self._unclaim(*(item for item, _ in batch))
+
+    def _enter_receipt(self, connection: sqlite3.Connection, item: Item, receipt: Receipt) -> bool:
+        ended = self._end(connection, item, item.origin)
+        if ended:
+            reason = ledger.DUPLICATE if receipt.result == ledger.DUPLICATE else ""
+            ledger.count(connection, item.source, ledger.DELIVERED, item.size, reason=reason)
+            connection.execute(RECEIPT, self._receipt_row(item, receipt))
+        return ended
 
     def drop(self, item: Item, reason: str) -> None:
         """Give an item up for a reason that the ledger keeps; its original is left alone."""
@@ -160,11 +191,14 @@ class Outbox:
         self._bell.ring()
 
     def replace(self, item: Item, data: bytes) -> None:
-        """Exchange an item's picture for a smaller JPEG of it, once; the filename's extension follows."""
-        path = smaller_path(item.path)
-        write_file(self._root / "tmp" / path.name, path, (data,))
+        """Exchange an item's picture for a smaller JPEG of it, once; the filename's extension follows.
 
-        def settle(connection: sqlite3.Connection) -> None:
+        Raises `SpoolFull` where the disk has no room for both at once; then the item is as it was.
+        """
+        self._admit_copy(len(data))
+        path = Shelf(self._root).write(item.id, smaller_path(item.path).name, data)
+
+        def settle(connection: sqlite3.Connection) -> bool:
             changed = connection.execute(
                 "UPDATE item SET path = ?, filename = ?, media_type = ?, size = ?, sha256 = ?, reencoded = 1 "
                 "WHERE id = ?",
@@ -179,26 +213,36 @@ class Outbox:
             )
             if changed.rowcount == 1:
                 ledger.count(connection, item.source, ledger.CAPTURED, len(data) - item.size, items=0)
+            return changed.rowcount == 1
 
-        self._commits.run(settle, {path.parent})
+        superseded = item.path if self._commits.run(settle, {path.parent}) else path
         try:
-            remove(item.path)
+            remove(superseded)
         except Wait as error:
-            # The row names the smaller one; the next start finds this one superseded.
-            log.warning("removal_failed", item=item.id, path=str(item.path), reason=str(error))
+            # The row names the other one; the next start finds this one superseded.
+            log.warning("removal_failed", item=item.id, path=str(superseded), reason=str(error))
         self._unclaim(item)
 
     def quarantine(self, item: Item, reason: str) -> None:
-        """Set an item aside with the reason; its bytes stay, and a person may retry it."""
+        """Set an item aside with the reason; its bytes stay, and a person may retry it.
 
-        def settle(connection: sqlite3.Connection) -> bool:
-            moved = connection.execute(SET_ASIDE, (reason, item.id)).rowcount == 1
-            if moved:
-                ledger.count(connection, item.source, ledger.QUARANTINED, item.size)
-            return moved
+        A full quarantine drops its oldest.
+        """
 
-        if self._commits.run(settle):
+        def settle(connection: sqlite3.Connection) -> list[Discarded] | None:
+            if connection.execute(SET_ASIDE, (reason, item.id)).rowcount == 0:
+                return None
+            ledger.count(connection, item.source, ledger.QUARANTINED, item.size)
+            return bound_quarantine(connection, self._root, self._quarantine_max_items, newcomer=item.id)
+
+        crowded_out = self._commits.run(settle)
+        if crowded_out is not None:
             log.warning("item_quarantined", item=item.id, filename=item.filename, source=item.source, reason=reason)
+            for one in crowded_out:
+                log.warning(
+                    "item_dropped", item=one.id, filename=one.filename, source=one.source, reason=QUARANTINE_FULL
+                )
+                self._sweep(one.id, one.paths, None)
         self._unclaim(item)
 
     def sweep(self) -> int:
@@ -212,11 +256,13 @@ class Outbox:
             self._commits.run(self._forget_swept)
         return len(rows)
 
-    def _look_ahead(self) -> list[int]:
+    def _look_ahead(self, *, other_end: bool) -> list[int]:
         limit = AHEAD[self._order] + len(self._claimed)
         due = self._reader.all(DUE, self._clock.boot(), limit)
-        ready = self._reader.all(READY.format(DIRECTION[self._order]), limit)
-        found = [row[0] for row in (*due, *ready) if row[0] not in self._claimed]
+        direction = DIRECTION[OPPOSITE[self._order] if other_end else self._order]
+        ready = self._reader.all(READY.format(direction), limit)
+        rows = (*ready, *due) if other_end else (*due, *ready)
+        found = [row[0] for row in rows if row[0] not in self._claimed]
         return found[: AHEAD[self._order]]
 
     def _end(self, connection: sqlite3.Connection, item: Item, origin: Origin | None) -> bool:
@@ -272,7 +318,7 @@ class Outbox:
     def _update(self, statement: str, *values: object) -> None:
         self._commits.run(lambda connection: connection.execute(statement, values).rowcount)
 
-    def _unclaim(self, item: Item) -> None:
+    def _unclaim(self, *items: Item) -> None:
         with self._lock:
-            self._claimed.discard(item.id)
+            self._claimed.difference_update(item.id for item in items)
         self._bell.ring()

@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from agent.spool.schema import connect_read_only, index_errors
+from agent.errors import SpoolDamaged
+from agent.spool.records import read_item
+from agent.spool.schema import connect_read_only, index_errors, mark_damaged
 
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
+
+    from agent.frame import Item
 
 
 class Reader:
@@ -30,6 +34,14 @@ class Reader:
         """Return all rows; bound them in the statement."""
         with self._lock, index_errors("read the spool's index", self._directory):
             return self._connection.execute(statement, values).fetchall()
+
+    def item(self, row: sqlite3.Row, root: Path) -> Item:
+        """Make an item of its row; one that makes no sense is damage, and its picture is found without it."""
+        try:
+            return read_item(row, root)
+        except (ValueError, TypeError) as error:
+            mark_damaged(self._directory)
+            raise SpoolDamaged(f"the spool's index is damaged: item {row['id']} cannot be read: {error}") from error
 
     def close(self) -> None:
         """Close the connection."""

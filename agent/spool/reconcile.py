@@ -18,9 +18,10 @@ import structlog
 from agent.clock import utc_text
 from agent.errors import AgentError, Wait
 from agent.spool import ledger
+from agent.spool.discard import bound_quarantine
 from agent.spool.durable import disk_errors, remove
 from agent.spool.inbox import INSERT, MARK
-from agent.spool.records import SMALLER, parse_filename, read_path, smaller_path, stored_path
+from agent.spool.records import SMALLER, parse_filename, read_path, smaller_path, stored_inode, stored_path
 from agent.spool.shelf import FOLDER_ITEMS
 
 if TYPE_CHECKING:
@@ -71,7 +72,15 @@ class Reconciler:
     """Finds orphans below a fence, and adopts or removes each."""
 
     def __init__(
-        self, commits: Commits, reader: Reader, root: Path, *, fence: int, salvaged: bool, examine: Examine
+        self,
+        commits: Commits,
+        reader: Reader,
+        root: Path,
+        *,
+        fence: int,
+        salvaged: bool,
+        examine: Examine,
+        quarantine_max_items: int,
     ) -> None:
         self._commits = commits
         self._reader = reader
@@ -79,6 +88,7 @@ class Reconciler:
         self._fence = fence
         self._salvaged = salvaged
         self._examine = examine
+        self._quarantine_max_items = quarantine_max_items
 
     def run(self, base: Path, stop: Stop) -> int:
         """Look through `base` (the spool's items, or a hidden folder of a watched directory); return the adopted."""
@@ -160,13 +170,16 @@ class Reconciler:
     def _adopt(self, connection: sqlite3.Connection, orphan: Orphan, found: Found, status: os.stat_result) -> None:
         self._insert(connection, orphan, found)
         # The folder's scan must not take the original for a new picture; it finds this mark by the inode.
-        mark = (orphan.source, f"\0{status.st_ino}".encode(), status.st_ino, status.st_size, status.st_mtime_ns)
-        connection.execute(MARK, (*mark, found.sha256))
+        path, inode = f"\0{status.st_ino}".encode(), stored_inode(status.st_ino)
+        mark = (orphan.source, path, inode, status.st_size, status.st_mtime_ns, found.sha256)
+        connection.execute(MARK, mark)
 
     def _refuse(self, connection: sqlite3.Connection, orphan: Orphan, status: os.stat_result, reason: str) -> None:
         self._insert(connection, orphan, Found("application/octet-stream", status.st_size, "", ""))
         connection.execute("UPDATE item SET state = 'quarantined', reason = ? WHERE id = ?", (reason, orphan.sequence))
         ledger.count(connection, orphan.source, ledger.QUARANTINED, status.st_size)
+        # The files of what this crowds out go with the next sweep, which follows the look through the folders.
+        bound_quarantine(connection, self._root, self._quarantine_max_items, newcomer=orphan.sequence)
 
     def _insert(self, connection: sqlite3.Connection, orphan: Orphan, found: Found) -> None:
         beside = stored_path(orphan.sidecar, self._root) if orphan.sidecar else None

@@ -156,6 +156,16 @@ def smaller_path(picture: Path) -> Path:
     return picture.with_name(f"{picture.stem}{SMALLER}.jpg")
 
 
+def stored_inode(inode: int) -> int:
+    """Write an inode for the index: SQLite's integers are signed, and FUSE file systems use all 64 bits."""
+    return inode - 2**64 if inode >= 2**63 else inode
+
+
+def read_inode(stored: int) -> int:
+    """Read what `stored_inode` wrote."""
+    return stored % 2**64
+
+
 def stored_path(path: Path, root: Path) -> bytes:
     """Write a path for the index: relative to the spool where it lies in it."""
     return os.fsencode(path.relative_to(root) if path.is_relative_to(root) else path)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 VERSION = 1
 INDEX = "index.sqlite3"
 DAMAGED = "index.damaged"  # left beside an index that turned out to be damaged while in use
+UNDECODABLE = "Could not decode to UTF-8"  # Python's own answer to damaged text, without an SQLite code
 CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 TABLES = """
@@ -111,14 +112,19 @@ def index_errors(doing: str, directory: Path | None = None) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in CORRUPT:
+        if code in CORRUPT or UNDECODABLE in str(error):
             if directory is not None:
-                with suppress(OSError):
-                    (directory / DAMAGED).touch()
+                mark_damaged(directory)
             raise SpoolDamaged(f"the spool's index is damaged: {error}") from error
         if code == sqlite3.SQLITE_FULL:
             raise SpoolFull(f"cannot {doing}: {error}", remedy="Free some space on the spool's disk.") from error
         raise SpoolUnavailable(f"cannot {doing}: {error}", remedy="Check the spool's disk.") from error
+
+
+def mark_damaged(directory: Path) -> None:
+    """Have the next start salvage the index."""
+    with suppress(OSError):
+        (directory / DAMAGED).touch()
 
 
 def connect(directory: Path) -> sqlite3.Connection:

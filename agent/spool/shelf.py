@@ -117,6 +117,8 @@ def _link(descriptor: int, target: Path) -> str | None:
         try:
             link_open_file(descriptor, target)
         except OSError as error:
+            if error.errno == errno.ENOENT and os.fstat(descriptor).st_nlink == 0:
+                raise Wait(f"the file was replaced while it was adopted as {target.name}") from error
             if error.errno not in REFUSALS:
                 raise
             return REFUSALS[error.errno]

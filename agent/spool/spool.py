@@ -15,10 +15,11 @@ from agent.spool import ledger
 from agent.spool.commits import Commits
 from agent.spool.durable import disk_errors, make_directory
 from agent.spool.inbox import Inbox
+from agent.spool.orders import Orders
 from agent.spool.outbox import Outbox
 from agent.spool.reader import Reader
 from agent.spool.reconcile import Reconciler
-from agent.spool.records import Known
+from agent.spool.records import Known, read_inode, stored_inode
 from agent.spool.salvage import connect_or_salvage
 from agent.spool.schema import connect
 from agent.spool.shelf import Shelf
@@ -64,6 +65,7 @@ class Spool:
             self._ends = ends.pop_all()
 
     def _open(self, ends: ExitStack, limits: Limits, order: str, clock: Clock, *, owner: bool) -> None:
+        self._quarantine_max_items = limits.quarantine_max_items
         shelf = Shelf(self.directory)
         shelf.prepare()
         connection, self.salvaged = connect_or_salvage(self.directory) if owner else (connect(self.directory), False)
@@ -87,7 +89,17 @@ class Spool:
             held_bytes=self.held_bytes,
             arrived=self.arrived,
         )
-        self.outbox = Outbox(self._commits, self.reader, self.directory, order=order, clock=clock, bell=self.arrived)
+        self.outbox = Outbox(
+            self._commits,
+            self.reader,
+            self.directory,
+            order=order,
+            clock=clock,
+            bell=self.arrived,
+            admit_copy=self.inbox.admit_copy,
+            quarantine_max_items=limits.quarantine_max_items,
+        )
+        self.orders = Orders(self._commits, self.directory)
 
     def __enter__(self) -> Self:
         return self
@@ -120,14 +132,30 @@ class Spool:
             *encoded,
         )
         return {
-            os.fsdecode(row["path"]): Known(row["inode"], row["size"], row["mtime_ns"], row["sha256"]) for row in rows
+            os.fsdecode(row["path"]): Known(read_inode(row["inode"]), row["size"], row["mtime_ns"], row["sha256"])
+            for row in rows
         }
+
+    def known_names(self, source: str, after: str, limit: int) -> list[str]:
+        """Return the next remembered paths of a source behind `after`, in the order of their bytes."""
+        rows = self.reader.all(
+            "SELECT path FROM known WHERE source = ? AND path > ? ORDER BY path LIMIT ?",
+            source,
+            after.encode("utf-8", "surrogateescape"),
+            limit,
+        )
+        return [os.fsdecode(row["path"]) for row in rows]
+
+    def known_count(self, source: str) -> int:
+        """Return how many paths of a source are remembered."""
+        row = self.reader.one("SELECT count(*) FROM known WHERE source = ?", source)
+        return 0 if row is None else int(row[0])
 
     def known_inode(self, source: str, inode: int, size: int, mtime_ns: int) -> str | None:
         """Return the sha256 of a captured file that now has another name, or None."""
         row = self.reader.one(
             "SELECT sha256 FROM known WHERE inode = ? AND source = ? AND size = ? AND mtime_ns = ?",
-            inode,
+            stored_inode(inode),
             source,
             size,
             mtime_ns,
@@ -151,6 +179,11 @@ class Spool:
         )
         return None if row is None else Position(path, fingerprint, row["next_frame"], bool(row["ended"]))
 
+    def version(self) -> int:
+        """Return a number that changes when the index was changed, by any process."""
+        row = self.reader.one("PRAGMA data_version")
+        return 0 if row is None else int(row[0])
+
     def commits(self) -> int:
         """Return how many transactions were committed: progress that a watchdog can see."""
         return self._commits.count
@@ -167,7 +200,13 @@ class Spool:
     def reconciler(self, examine: Examine) -> Reconciler:
         """Return what compares folders and index; run it once, in the background, for each folder of pictures."""
         return Reconciler(
-            self._commits, self.reader, self.directory, fence=self.fence, salvaged=self.salvaged, examine=examine
+            self._commits,
+            self.reader,
+            self.directory,
+            fence=self.fence,
+            salvaged=self.salvaged,
+            examine=examine,
+            quarantine_max_items=self._quarantine_max_items,
         )
 
 

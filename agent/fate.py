@@ -1,0 +1,153 @@
+"""What became of a picture, as far as the spool remembers: by its bytes, its name, or the very file.
+
+Receipts know the bytes that were sent. A picture that was converted on its way has others than its file: then the
+file's path and time connect the two, where the agent has marked that very file as captured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from agent.clock import utc_text
+from agent.sources.drafting import open_regular
+from agent.spool.durable import digest_of
+from agent.spool.records import read_origin, stored_inode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from agent.sources.settle import Sighting
+    from agent.spool.reader import Reader
+
+DELIVERED = "delivered"
+WAITING = "waiting"
+QUARANTINED = "quarantined"
+UNTRACED = "untraced"
+UNKNOWN = "unknown"
+MEANINGS = {
+    DELIVERED: "the platform has it",
+    WAITING: "in the queue",
+    QUARANTINED: "set aside; see: acusight-agent queue list --state quarantined",
+    UNTRACED: "captured, but neither in the queue nor among the receipts: dropped, or its receipt is forgotten",
+    UNKNOWN: "never captured",
+}
+
+MARKS = "SELECT path, sha256 FROM known WHERE inode = ? AND size = ? AND mtime_ns = ?"
+REMEMBERED = "SELECT DISTINCT sha256 FROM known WHERE sha256 IN (SELECT value FROM json_each(?))"
+# With max(), SQLite takes the other columns from the row that has it: one row a digest, however many there are.
+RECEIPTS = """
+SELECT *, max(item_id) FROM receipt WHERE sha256 IN (SELECT value FROM json_each(?)) GROUP BY sha256
+"""
+RECEIPTS_BY_FILE = """
+SELECT *, max(item_id) FROM receipt WHERE (origin, captured_at) IN (VALUES {}) GROUP BY origin, captured_at
+"""
+RECEIPT_BY_NAME = "SELECT * FROM receipt WHERE filename = ? OR origin = ? ORDER BY item_id DESC LIMIT 1"
+ITEMS = "SELECT *, max(id) FROM item WHERE sha256 IN (SELECT value FROM json_each(?)) GROUP BY sha256"
+ITEMS_BY_FILE = """
+SELECT *, max(id) FROM item WHERE json_extract(origin, '$[1]') || ' ' || json_extract(origin, '$[2]') || ' ' ||
+json_extract(origin, '$[3]') IN (SELECT value FROM json_each(?)) GROUP BY origin
+"""
+ITEM_BY_NAME = "SELECT * FROM item WHERE filename = ? OR json_extract(origin, '$[0]') = ? ORDER BY id DESC LIMIT 1"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as it lies there; `captured` tells whether the agent marked this very file when it took it."""
+
+    path: Path
+    sighting: Sighting
+    sha256: str
+    captured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What is left of a picture: its newest receipt, its newest item in the queue, or only that it was captured."""
+
+    receipt: Row | None = None
+    item: Row | None = None
+    captured: bool = False
+
+    @property
+    def fate(self) -> str:
+        """Name what became of it, a key of `MEANINGS`."""
+        if self.receipt is not None:
+            return DELIVERED
+        if self.item is not None:
+            return str(self.item["state"])
+        return UNTRACED if self.captured else UNKNOWN
+
+
+def see(reader: Reader, path: Path, sighting: Sighting) -> Seen:
+    """Look at a file, and read its bytes only where the spool has no mark of it under this path.
+
+    Raises `Vanished` where it is no regular file any more, `Wait` where it cannot be read.
+    """
+    encoded = os.fsencode(path)
+    marks = reader.all(MARKS, stored_inode(sighting.inode), sighting.size, sighting.mtime_ns)
+    for row in marks:
+        if encoded.endswith(b"/" + row["path"]):
+            return Seen(path, sighting, row["sha256"], captured=True)
+    with open_regular(path) as (descriptor, _):
+        return Seen(path, sighting, digest_of(descriptor, path), captured=False)
+
+
+def trace_files(reader: Reader, files: Sequence[Seen]) -> Iterator[tuple[Seen, Trace]]:
+    """Find what became of files; as many as are given at once share one look through the receipts."""
+    found = trace_digests(reader, [file.sha256 for file in files])
+    open_ones = [file for file in files if file.captured and found[file.sha256].fate == UNTRACED]
+    converted = _trace_converted(reader, open_ones) if open_ones else {}
+    for file in files:
+        trace = converted.get(file.path, found[file.sha256])
+        yield file, trace
+
+
+def trace_digests(reader: Reader, digests: Sequence[str]) -> dict[str, Trace]:
+    """Find what became of the pictures with these bytes."""
+    wanted = json.dumps(digests)
+    receipts = {row["sha256"]: dict(row) for row in reader.all(RECEIPTS, wanted)}
+    items = {row["sha256"]: dict(row) for row in reader.all(ITEMS, wanted)}
+    captured = {row["sha256"] for row in reader.all(REMEMBERED, wanted)}
+    return {one: Trace(receipts.get(one), items.get(one), one in captured) for one in digests}
+
+
+def trace_name(reader: Reader, name: str, path: Path) -> Trace:
+    """Find the newest picture that was uploaded under a name, or taken from a path."""
+    receipt = reader.one(RECEIPT_BY_NAME, name, os.fsencode(path))
+    item = reader.one(ITEM_BY_NAME, name, os.fsencode(path).decode("utf-8", "replace"))
+    return Trace(None if receipt is None else dict(receipt), None if item is None else dict(item))
+
+
+def _trace_converted(reader: Reader, files: Sequence[Seen]) -> dict[Path, Trace]:
+    """Find the receipts and items of files whose bytes were changed on the way."""
+    keys = {(os.fsencode(file.path), _captured_at(file.sighting)): file.path for file in files}
+    statement = RECEIPTS_BY_FILE.format(", ".join(["(?, ?)"] * len(keys)))
+    values = [value for key in keys for value in key]
+    found: dict[Path, Trace] = {}
+    for row in reader.all(ITEMS_BY_FILE, json.dumps([_marks(file.sighting) for file in files])):
+        origin = read_origin(row["origin"])
+        if origin is not None:
+            found[origin.path] = Trace(None, dict(row), captured=True)
+    for row in reader.all(statement, *values):
+        found[keys[row["origin"], row["captured_at"]]] = Trace(dict(row), None, captured=True)
+    return found
+
+
+def _marks(sighting: Sighting) -> str:
+    return f"{sighting.inode} {sighting.size} {sighting.mtime_ns}"
+
+
+def _captured_at(sighting: Sighting) -> str:
+    """Return the capture time that a file without a sidecar's own is given: when it was written."""
+    seconds, fraction = divmod(sighting.mtime_ns, 10**9)
+    with suppress(OverflowError, ValueError, OSError):  # a time beyond the calendar
+        return utc_text(datetime.fromtimestamp(seconds + 1e-9 * fraction, UTC))
+    return ""

@@ -1,0 +1,108 @@
+"""Receipts, committed in groups, so that an uploader sends its next picture while the last one's receipt is flushed.
+
+A commit costs an fsync (10 ms on an SD card). What a kill catches between the answer and its commit is sent again,
+and the platform refuses it as a duplicate: at most `BOUND` items and those under way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agent.errors import SpoolDamaged, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.frame import Item, Receipt
+    from agent.health import Pulse
+    from agent.spool.outbox import Outbox
+    from agent.workers import Stop
+
+log = structlog.get_logger(__name__)
+
+STAGE = "receipts"
+BOUND = 32
+DISK_RETRY_S = 5.0
+
+
+class ReceiptClerk:
+    """Takes receipts from the uploaders and settles them, in one thread of its own."""
+
+    def __init__(self, outbox: Outbox, *, stop: Stop, pulse: Pulse) -> None:
+        self._outbox = outbox
+        self._stop = stop
+        self._pulse = pulse
+        self._changed = threading.Condition()
+        self._pending: deque[tuple[Item, Receipt]] = deque()
+        self._uploaders = 0
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Announce an uploader; the clerk stays for as long as one is there."""
+        with self._changed:
+            self._uploaders += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._uploaders -= 1
+                self._changed.notify_all()
+
+    def submit(self, item: Item, receipt: Receipt) -> None:
+        """Hand in a receipt; waits while too many are pending, so that memory and a kill's harm stay bounded."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._pending) < BOUND)
+            self._pending.append((item, receipt))
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Settle receipts until the stop is set, the uploaders have left, and nothing is pending."""
+        self._stop.subscribe(self._wake)
+        while batch := self._next():
+            self._pulse.beat(STAGE)
+            self._settle(batch)
+            with self._changed:
+                for _ in batch:
+                    self._pending.popleft()
+                self._changed.notify_all()
+            for item, receipt in batch:
+                log.info(
+                    "item_delivered",
+                    item=item.id,
+                    filename=item.filename,
+                    source=item.source,
+                    bytes=item.size,
+                    result=receipt.result,
+                    image_id=receipt.image_id,
+                )
+
+    def _next(self) -> list[tuple[Item, Receipt]]:
+        """Wait for receipts; empty when there will be none any more."""
+        self._pulse.rest(STAGE)
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or (self._stop.is_set() and self._uploaders == 0))
+            return list(self._pending)
+
+    def _settle(self, batch: list[tuple[Item, Receipt]]) -> None:
+        """Commit; while the disk refuses, try again: an answer that came must not be forgotten."""
+        while True:
+            try:
+                self._outbox.deliver_all(batch)
+            except SpoolDamaged:
+                raise
+            except Wait as error:
+                log.warning("settling_delayed", items=len(batch), reason=str(error))
+                self._pulse.rest(STAGE)
+                if self._stop.wait(DISK_RETRY_S):
+                    return
+            else:
+                return
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,61 @@
+"""What the spool remembers of a watched directory's files: which were captured, and for how long that is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.sources.listing import Listing
+    from agent.sources.settle import Sighting
+    from agent.spool.records import Known
+    from agent.spool.spool import Spool
+    from agent.workers import Stop
+
+REMEMBERED = 200_000
+PIECE = 256  # names asked of the spool in one question
+
+
+class Memory:
+    """Knows what was captured before, by asking the spool; nothing of it is held here."""
+
+    def __init__(self, source: str, listing: Listing, spool: Spool) -> None:
+        self._source = source
+        self._listing = listing
+        self._spool = spool
+        self._witness: str | None = None
+
+    def of(self, names: list[str]) -> dict[str, Known]:
+        """Return what is remembered of files by these names."""
+        return self._spool.known(self._source, names)
+
+    def begin_walk(self) -> None:
+        """Wait for this walk's own witness."""
+        self._witness = None
+
+    def unknown(self, piece: list[tuple[str, Sighting]]) -> list[tuple[str, Sighting]]:
+        """Return the files of a walk that were not captured as they are now."""
+        known = self.of([name for name, _ in piece])
+        self._witness = next(iter(known), self._witness)
+        return [(name, seen) for name, seen in piece if name not in known or not is_at(known[name], seen)]
+
+    def forget_gone(self, stop: Stop) -> None:
+        """Where very much is remembered, forget the files that are no more; to be called at the end of a walk.
+
+        The walk must have seen a captured file, and that must still be there: the files of a disk that is not
+        mounted are not gone, and would all be sent once more.
+        """
+        if self._witness is None or self._spool.known_count(self._source) <= REMEMBERED:
+            return
+        after = ""
+        while not stop.is_set() and (names := self._spool.known_names(self._source, after, PIECE)):
+            after = names[-1]
+            gone = [name for name in names if self._listing.is_gone(name)]
+            if self._listing.look(self._witness) is None:
+                return
+            if gone:
+                self._spool.forget(self._source, gone)
+
+
+def is_at(known: Known, seen: Sighting) -> bool:
+    """Tell whether a file is as it was when it was captured."""
+    return known.is_at(seen.inode, seen.size, seen.mtime_ns)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from house_rig import House, Table, arrive, photograph, until, video
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def said(house: House) -> Table:
+    """Return what the daemon says of itself."""
+    return told(house)["daemon"] or {"cameras": {}, "link": {}}
+
+
+def test_a_spool_that_was_never_used_has_a_status(tmp_path: Path) -> None:
+    """Before the first run it says that nothing was captured, ends with 3, and makes no folder."""
+    with House(tmp_path, online=False) as house:
+        ended = house.call("status")
+        assert ended.returncode == 3
+        assert ended.stdout.splitlines()[0] == "NOT RUNNING: 0 pictures wait"
+        assert "nothing captured yet" in ended.stdout
+        assert ended.stderr == (
+            f"acusight-agent: no agent runs on the spool {house.spool}. "
+            "Start it: systemctl start acusight-agent, or acusight-agent run.\n"
+        )
+        assert not house.spool.exists()
+        told = json.loads(house.call("status", "--json").stdout)
+        assert (told["schema"], told["running"], told["sources"], told["daemon"]) == (1, False, {}, None)
+
+
+def test_the_status_of_a_running_agent_tells_everything_quickly(tmp_path: Path) -> None:
+    """Queue, link and cameras are told within half a second, for people and as JSON."""
+    with House(tmp_path) as house:
+        video(house.root / "belt.avi", 8)
+        camera = {"name": "belt", "source": str(house.root / "belt.avi"), "interval_s": 0}
+        house.configure(camera=[camera])
+        agent = house.run()
+        arrive(house.watched / "a.jpg", photograph(1))
+        house.settled(9)
+        until(lambda: said(house)["cameras"].get("belt", {}).get("ended"))
+        began = time.monotonic()
+        ended = house.call("status")
+        assert time.monotonic() - began < 0.5
+        assert (ended.returncode, ended.stderr) == (0, "")
+        lines = ended.stdout.splitlines()
+        assert lines[0] == "RUNNING: 0 pictures wait"
+        assert any(line.split()[:5] == ["captures", "1", "1", "0", "0"] for line in lines)
+        assert any(line.split()[:5] == ["belt", "8", "8", "0", "0"] for line in lines)
+        assert "camera    belt: ended, 8 frames taken" in lines
+        status = told(house)
+        assert status["running"]
+        assert status["daemon"]["pid"] == agent.pid
+        assert status["daemon"]["link"]["state"] == "open"
+        assert status["daemon"]["cameras"]["belt"]["taken"] == 8
+        assert status["sources"]["belt"]["delivered"] == 8
+        assert status["last_delivery"]["result"] == "delivered"
+
+
+def test_the_status_says_why_pictures_wait(tmp_path: Path) -> None:
+    """While the platform is away it names the cause, and when it is back that too, also with the state on disk."""
+    with House(tmp_path) as house:
+        house.environment.pop("XDG_RUNTIME_DIR")
+        house.configure(camera=[{"name": "gate", "source": "cmd:sleep 60"}])
+        house.sandbox.kill()
+        agent = house.run()
+        arrive(house.watched / "a.jpg", photograph(1))
+        agent.until("link_paused")
+        until(lambda: said(house)["link"].get("cause") == "offline")
+        lines = house.call("status").stdout.splitlines()
+        assert lines[0] == "WAITING FOR THE LINK: 1 pictures wait, none is lost"
+        assert lines[1].startswith("link      paused (offline): cannot connect")
+        assert "camera    gate: not open (cmd:sleep 60): opening" in lines
+        house.sandbox.start()
+        agent.until("link_restored")
+        until(lambda: said(house)["link"].get("state") == "open", seconds=5)
+        agent.stop()
+        assert json.loads(house.call("status", "--json").stdout)["daemon"] is None
+
+
+def test_the_status_of_an_agent_that_was_killed_is_not_its_last_word(tmp_path: Path) -> None:
+    """After kill -9 it is not running, whatever its state file says."""
+    with House(tmp_path, online=False) as house:
+        agent = house.run()
+        until(lambda: told(house)["daemon"])
+        agent.kill()
+        ended = house.call("status")
+        assert ended.returncode == 3
+        assert ended.stdout.startswith("NOT RUNNING")
+
+
+def told(house: House) -> Table:
+    """Return the status as JSON."""
+    status: Table = json.loads(house.call("status", "--json").stdout)
+    return status

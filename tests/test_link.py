@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import random
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+from wire_rig import MovedClock
+
+from agent.link import Link
+from agent.platform.answers import Meaning
+from agent.retry import LinkState
+from agent.workers import Bell, Nursery, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def bell() -> Bell:
+    """Return the bell that uploaders wait on."""
+    return Bell()
+
+
+@pytest.fixture
+def link(clock: MovedClock, bell: Bell) -> Link:
+    """Return a link that is open at once."""
+    return Link(clock=clock, rng=random.Random(1), bell=bell, start_jitter_s=0.0)
+
+
+def rest(link: Link, clock: MovedClock) -> None:
+    """Let the link's pause pass."""
+    clock.advance(max(0.0, link.state.open_at - clock.boot()))
+
+
+def test_an_open_link_lets_everybody_through(link: Link) -> None:
+    """Without trouble, permission is free and never counted."""
+    assert [link.enter() for _ in range(9)] == [None] * 9
+
+
+def test_the_first_call_is_jittered(clock: MovedClock, bell: Bell) -> None:
+    """After a boot a fleet does not start in step: each device waits a share of `start_jitter_s`."""
+    waits = [
+        Link(clock=clock, rng=random.Random(seed), bell=bell, start_jitter_s=60.0).enter() or 0 for seed in range(200)
+    ]
+    assert 0 <= min(waits) < 6
+    assert 54 < max(waits) <= 60
+    assert len(set(waits)) == 200
+
+
+def test_a_start_that_waits_is_no_pause(clock: MovedClock, bell: Bell) -> None:
+    """Once the jitter is over, all uploaders go at once; there is no trouble to probe."""
+    link = Link(clock=clock, rng=random.Random(1), bell=bell, start_jitter_s=60.0)
+    assert link.state.cause is None
+    rest(link, clock)
+    assert [link.enter() for _ in range(3)] == [None] * 3
+
+
+def test_a_pause_holds_for_all_and_runs_down(link: Link, clock: MovedClock) -> None:
+    """Whoever asks is told how long to wait, not longer than what is left of it."""
+    state = link.report(Meaning.OFFLINE, "no route")
+    first, second = link.enter(), link.enter()
+    assert first == second == state.open_at - clock.boot()
+    assert first is not None
+    clock.advance(first / 2)
+    assert link.enter() == pytest.approx(first / 2)
+
+
+def test_one_probe_at_a_time(link: Link, clock: MovedClock) -> None:
+    """When the pause is over one uploader tries; the others wait for what it finds out."""
+    link.report(Meaning.OFFLINE, "no route")
+    rest(link, clock)
+    assert link.enter() is None
+    assert [link.enter() for _ in range(3)] == [float("inf")] * 3
+    link.report(Meaning.OFFLINE, "still no route")
+    assert link.enter() not in {None, float("inf")}
+    rest(link, clock)
+    assert link.enter() is None
+
+
+def test_of_many_threads_one_probes(link: Link, clock: MovedClock) -> None:
+    """The choice of the one holds also when all ask at the same moment."""
+    link.report(Meaning.OFFLINE, "no route")
+    rest(link, clock)
+    nursery, barrier, let_through = Nursery(Stop()), threading.Barrier(8), list[float | None]()
+
+    def ask() -> None:
+        barrier.wait(5)
+        let_through.append(link.enter())
+
+    for number in range(8):
+        nursery.start(f"uploader-{number}", ask)
+    assert nursery.join(5) == []
+    assert sorted(let_through, key=str) == [None, *[float("inf")] * 7]
+
+
+def test_a_probe_that_is_given_back_is_free_again(link: Link, clock: MovedClock) -> None:
+    """An uploader that found nothing to send leaves the probe to the next one; the trouble stays."""
+    link.report(Meaning.OFFLINE, "no route")
+    rest(link, clock)
+    assert link.enter() is None
+    link.leave()
+    assert link.state.cause is Meaning.OFFLINE
+    assert link.enter() is None
+
+
+@pytest.mark.parametrize("meaning", [Meaning.DELIVERED, Meaning.TOO_LARGE, Meaning.REFUSED])
+def test_the_bell_rings_when_the_link_is_back(link: Link, clock: MovedClock, bell: Bell, meaning: Meaning) -> None:
+    """Any answer that ends the pause wakes those who wait for it, and says so once."""
+    link.report(Meaning.OFFLINE, "no route")
+    rest(link, clock)
+    link.enter()
+    heard = bell.rings()
+    with capture_logs() as logs:
+        link.report(meaning, "")
+        link.report(meaning, "")
+    assert bell.rings() == heard + 1
+    assert [(entry["event"], entry["cause"], entry["failures"]) for entry in logs] == [("link_restored", "offline", 1)]
+    assert link.enter() is None
+
+
+def test_what_does_not_change_the_link_is_not_said(link: Link, bell: Bell) -> None:
+    """Deliveries on a healthy link log nothing here and wake nobody."""
+    with capture_logs() as logs:
+        for _ in range(5):
+            link.report(Meaning.DELIVERED, "201")
+        link.report(Meaning.REFUSED, "no", item_id=1)
+    assert logs == []
+    assert bell.rings() == 0
+
+
+def test_weeks_offline_do_not_fill_the_journal(link: Link, clock: MovedClock) -> None:
+    """Said at the 1st, 2nd, 4th, 8th failure in a row and so on, with the reason and the wait."""
+    with capture_logs() as logs:
+        for _ in range(1000):
+            link.report(Meaning.OFFLINE, "no route")
+            rest(link, clock)
+    assert [entry["failures"] for entry in logs] == [2**power for power in range(10)]
+    assert {(entry["event"], entry["log_level"], entry["cause"], entry["reason"]) for entry in logs} == {
+        ("link_paused", "warning", "offline", "no route")
+    }
+    assert all(0.5 <= entry["retry_in_s"] <= 300.5 for entry in logs)
+
+
+def test_a_new_cause_is_said_at_once(link: Link, clock: MovedClock) -> None:
+    """From no network to a wrong key is news, whenever it comes."""
+    with capture_logs() as logs:
+        for meaning in [*[Meaning.OFFLINE] * 3, Meaning.DENIED, Meaning.OFFLINE]:
+            link.report(meaning, meaning.value)
+            rest(link, clock)
+    assert [(entry["cause"], entry["failures"]) for entry in logs] == [
+        ("offline", 1),
+        ("offline", 2),
+        ("denied", 1),
+        ("offline", 1),
+    ]
+
+
+def test_uploads_that_fail_together_are_said_once(link: Link) -> None:
+    """All uploaders meet the same outage; it is one failure and one line."""
+    with capture_logs() as logs:
+        states = {link.report(Meaning.OFFLINE, "no route") for _ in range(4)}
+    assert len(logs) == len(states) == 1
+
+
+def test_the_state_is_a_value(link: Link) -> None:
+    """What was asked for stays as it was, whatever is reported later."""
+    before = link.state
+    link.report(Meaning.BUSY, "later", retry_after_s=60)
+    assert before == LinkState(open_at=before.open_at)
+    assert link.state.cause is Meaning.BUSY
+
+
+def test_waiting_uploaders_are_woken(link: Link, clock: MovedClock, bell: Bell) -> None:
+    """A thread that was told to wait without end goes on as soon as the probe succeeded."""
+    link.report(Meaning.OFFLINE, "no route")
+    rest(link, clock)
+    assert link.enter() is None
+    nursery, through, waits = Nursery(Stop()), threading.Event(), threading.Event()
+
+    def uploader(wait: Callable[[int, float | None], None]) -> None:
+        heard = bell.rings()
+        while (seconds := link.enter()) is not None:
+            waits.set()
+            wait(heard, seconds if seconds < 9 else None)
+            heard = bell.rings()
+        through.set()
+
+    nursery.start("uploader", lambda: uploader(bell.wait))
+    assert waits.wait(5)
+    link.report(Meaning.DELIVERED, "")
+    assert through.wait(5)
+    assert nursery.join(5) == []
