@@ -23,6 +23,7 @@ from agent.plans import camera_plan, watch_plan
 from agent.platform.client import Client, Endpoint, tls_context
 from agent.platform.key import KeyHolder
 from agent.platform.pace import Pace
+from agent.platform.transport import Transport
 from agent.receipts import ReceiptClerk
 from agent.sources.adoption import Adopter
 from agent.sources.camera import Camera
@@ -193,9 +194,8 @@ class House:
         return Client(
             Endpoint(server.url, server.connect_timeout_s, self._settings.upload.timeout_s),
             key=key.current,
-            context=context,
+            transport=Transport(context, pace=moved),
             clock=self._clock,
-            pace=moved,
         )
 
     def _uploader(

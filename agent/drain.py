@@ -157,6 +157,7 @@ class Uploader:
     def _carry_out(self, item: Item, verdict: Verdict, decision: Decision, *, unknown: bool) -> None:
         match decision:
             case Deliver():
+                self._pulse.rest(self._name)  # what holds the receipt up is the clerk's to answer for
                 self._clerk.submit(item, _receipt(item, verdict))
             case Release():
                 self._outbox.release(item, outcome_unknown=unknown)

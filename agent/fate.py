@@ -6,21 +6,22 @@ file's path and time connect the two, where the agent has marked that very file 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.clock import utc_text
 from agent.sources.drafting import open_regular
-from agent.spool.durable import digest_of
-from agent.spool.records import read_origin, stored_inode
+from agent.spool.durable import disk_errors
+from agent.spool.records import stored_inode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from agent.sources.settle import Sighting
     from agent.spool.reader import Reader
@@ -35,7 +36,7 @@ MEANINGS = {
     WAITING: "in the queue",
     QUARANTINED: "set aside; see: acusight-agent queue list --state quarantined",
     UNTRACED: "captured, but neither in the queue nor among the receipts: dropped, or its receipt is forgotten",
-    UNKNOWN: "never captured",
+    UNKNOWN: "no trace of it: never captured, or put in by hand and dropped since",
 }
 
 MARKS = "SELECT path, sha256 FROM known WHERE inode = ? AND size = ? AND mtime_ns = ?"
@@ -96,8 +97,17 @@ def see(reader: Reader, path: Path, sighting: Sighting) -> Seen:
     for row in marks:
         if encoded.endswith(b"/" + row["path"]):
             return Seen(path, sighting, row["sha256"], captured=True)
-    with open_regular(path) as (descriptor, _):
-        return Seen(path, sighting, digest_of(descriptor, path), captured=False)
+    return Seen(path, sighting, digest_of(path), captured=False)
+
+
+def digest_of(path: Path) -> str:
+    """Return the sha256 of a regular file's bytes; raises as `see` does."""
+    with (
+        open_regular(path) as (descriptor, _),
+        disk_errors("read", path),
+        os.fdopen(descriptor, "rb", closefd=False) as file,
+    ):
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def trace_files(reader: Reader, files: Sequence[Seen]) -> Iterator[tuple[Seen, Trace]]:
@@ -133,9 +143,7 @@ def _trace_converted(reader: Reader, files: Sequence[Seen]) -> dict[Path, Trace]
     values = [value for key in keys for value in key]
     found: dict[Path, Trace] = {}
     for row in reader.all(ITEMS_BY_FILE, json.dumps([_marks(file.sighting) for file in files])):
-        origin = read_origin(row["origin"])
-        if origin is not None:
-            found[origin.path] = Trace(None, dict(row), captured=True)
+        found[Path(json.loads(row["origin"])[0])] = Trace(None, dict(row), captured=True)
     for row in reader.all(statement, *values):
         found[keys[row["origin"], row["captured_at"]]] = Trace(dict(row), None, captured=True)
     return found

@@ -40,6 +40,7 @@ class ReceiptClerk:
         self._changed = threading.Condition()
         self._pending: deque[tuple[Item, Receipt]] = deque()
         self._uploaders = 0
+        self._gone = False
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -56,30 +57,29 @@ class ReceiptClerk:
     def submit(self, item: Item, receipt: Receipt) -> None:
         """Hand in a receipt; waits while too many are pending, so that memory and a kill's harm stay bounded."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._pending) < BOUND)
+            self._changed.wait_for(lambda: len(self._pending) < BOUND or self._gone)
             self._pending.append((item, receipt))
             self._changed.notify_all()
 
     def run(self) -> None:
         """Settle receipts until the stop is set, the uploaders have left, and nothing is pending."""
         self._stop.subscribe(self._wake)
+        try:
+            self._work()
+        finally:
+            with self._changed:
+                self._gone = True  # of damage: nobody may wait for it any more
+                self._changed.notify_all()
+
+    def _work(self) -> None:
         while batch := self._next():
             self._pulse.beat(STAGE)
-            self._settle(batch)
+            if self._settle(batch):
+                _tell(batch)
             with self._changed:
                 for _ in batch:
                     self._pending.popleft()
                 self._changed.notify_all()
-            for item, receipt in batch:
-                log.info(
-                    "item_delivered",
-                    item=item.id,
-                    filename=item.filename,
-                    source=item.source,
-                    bytes=item.size,
-                    result=receipt.result,
-                    image_id=receipt.image_id,
-                )
 
     def _next(self) -> list[tuple[Item, Receipt]]:
         """Wait for receipts; empty when there will be none any more."""
@@ -88,8 +88,11 @@ class ReceiptClerk:
             self._changed.wait_for(lambda: self._pending or (self._stop.is_set() and self._uploaders == 0))
             return list(self._pending)
 
-    def _settle(self, batch: list[tuple[Item, Receipt]]) -> None:
-        """Commit; while the disk refuses, try again: an answer that came must not be forgotten."""
+    def _settle(self, batch: list[tuple[Item, Receipt]]) -> bool:
+        """Commit; while the disk refuses, try again: an answer that came must not be forgotten.
+
+        Return false where the stop comes first: then those items are sent again by the next run.
+        """
         while True:
             try:
                 self._outbox.deliver_all(batch)
@@ -99,10 +102,23 @@ class ReceiptClerk:
                 log.warning("settling_delayed", items=len(batch), reason=str(error))
                 self._pulse.rest(STAGE)
                 if self._stop.wait(DISK_RETRY_S):
-                    return
+                    return False
             else:
-                return
+                return True
 
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+def _tell(batch: list[tuple[Item, Receipt]]) -> None:
+    for item, receipt in batch:
+        log.info(
+            "item_delivered",
+            item=item.id,
+            filename=item.filename,
+            source=item.source,
+            bytes=item.size,
+            result=receipt.result,
+            image_id=receipt.image_id,
+        )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import SpoolUnavailable
 from agent.spool import ledger
+from agent.spool.orders import read_standing
 from agent.spool.reader import Reader
 from agent.spool.schema import INDEX
 from agent.spool.spool import is_owned, owner_note
@@ -35,6 +36,7 @@ class Status:
     state: dict[str, Any] | None
     last_delivery: dict[str, Any] | None
     oldest_waiting: dict[str, Any] | None
+    paused_since: str | None = None
 
     @property
     def waiting(self) -> int:
@@ -57,6 +59,7 @@ class Status:
             },
             "last_delivery": self.last_delivery,
             "oldest_waiting": self.oldest_waiting,
+            "paused_since": self.paused_since,
             "daemon": self.state,
         }
 
@@ -73,10 +76,17 @@ def look(configuration: Configuration) -> Status:
     try:
         newest, oldest = reader.one(NEWEST_RECEIPT), reader.one(OLDEST_WAITING)
         accounts = ledger.accounts(reader.all(ledger.TALLY))
+        paused_since = read_standing(reader).paused_since
     finally:
         reader.close()
     return Status(
-        running, directory, accounts, state, dict(newest) if newest else None, dict(oldest) if oldest else None
+        running,
+        directory,
+        accounts,
+        state,
+        dict(newest) if newest else None,
+        dict(oldest) if oldest else None,
+        paused_since,
     )
 
 

@@ -191,7 +191,7 @@ class House:
             "NO_COLOR": "1",
         }
         for folder in (self.watched, root / "run"):
-            folder.mkdir()
+            folder.mkdir(parents=True)
         self.key_file = root / "key"
         self.key_file.write_text(KEY, encoding="ascii")
         self.key_file.chmod(0o600)

@@ -11,13 +11,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, Self
 
+import httpx
+
 from agent.frame import JPEG, Item
 from agent.platform.client import Client, Endpoint
+from agent.platform.transport import Transport
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
     from pathlib import Path
+
+    import respx
 
     from agent.clock import Clock
 
@@ -188,13 +193,30 @@ def make_client(
     timeout_s: float = 5.0,
     connect_timeout_s: float = 2.0,
     pace: Callable[[int], None] = lambda _: None,
+    transport: Transport | None = None,
     key: Callable[[], str] = lambda: KEY,
     clock: Clock | None = None,
 ) -> Client:
     """Make a client as the composition root does."""
     return Client(
-        Endpoint(url, connect_timeout_s, timeout_s), key=key, context=context, clock=clock or Still(), pace=pace
+        Endpoint(url, connect_timeout_s, timeout_s),
+        key=key,
+        transport=transport or Transport(context, pace=pace),
+        clock=clock or Still(),
     )
+
+
+class Routed(Transport):
+    """A transport whose answers come from respx instead of a socket."""
+
+    def __init__(self, router: respx.MockRouter) -> None:
+        super().__init__(None)
+        self._mock = httpx.MockTransport(router.handler)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Ask the router."""
+        answer = self._mock.handle_request(request)
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.read()))
 
 
 class MovedClock(Protocol):

@@ -44,6 +44,8 @@ def command(inherited: Path | None, given: Path | None, *, as_json: bool) -> Non
 def _lines(status: Status) -> Iterator[str]:
     yield _verdict(status)
     link = (status.state or {}).get("link", {})
+    if status.paused_since is not None:
+        yield f"uploads   paused by hand since {status.paused_since}; go on with: acusight-agent queue resume"
     if link.get("state") == "paused":
         yield f"link      paused ({link['cause']}): {link['reason']}"
     if status.last_delivery is not None:
@@ -59,6 +61,8 @@ def _verdict(status: Status) -> str:
     link = (status.state or {}).get("link", {})
     if not status.running:
         return f"NOT RUNNING: {status.waiting} pictures wait"
+    if status.paused_since is not None:
+        return f"PAUSED BY HAND: {status.waiting} pictures wait"
     if link.get("state") == "paused":
         return f"WAITING FOR THE LINK: {status.waiting} pictures wait, none is lost"
     if status.quarantined:

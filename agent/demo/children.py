@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Self
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Self
 
 from agent.demo.leash import leash
 from agent.demo.premises import disk
@@ -22,18 +22,16 @@ STOP_S = 3.2  # the agent's grace is 2 s and it ends within one more; the sandbo
 
 
 class AgentProcess:
-    """An agent at work on the premises, inside a `with`; `stderr` is where its log goes, by default to the terminal."""
+    """An agent at work on the premises, inside a `with`; its log goes to the terminal, or `quietly` into a file."""
 
-    def __init__(
-        self, premises: Premises, environment: Mapping[str, str], *, stderr: int | IO[bytes] | None = None
-    ) -> None:
+    def __init__(self, premises: Premises, environment: Mapping[str, str], *, quietly: bool = False) -> None:
+        self.log = premises.agent_log if quietly else None
         self._command = [*leash(), sys.executable, "-m", "agent", "-c", str(premises.config_file), "run"]
         self._environment = environment
-        self._stderr = stderr
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._child = self._started()
+        self.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -43,6 +41,14 @@ class AgentProcess:
     def status(self) -> int | None:
         """The exit status of an agent that has ended by itself; None while it runs."""
         return self._child.poll() if self._child else None
+
+    def start(self, *options: str) -> None:
+        """Start an agent; `options` are those of its verb `run`."""
+        with disk(self.log) if self.log else nullcontext(), ExitStack() as opened:
+            stderr = opened.enter_context(self.log.open("ab")) if self.log else None
+            self._child = subprocess.Popen(
+                [*self._command, *options], stdin=subprocess.DEVNULL, stderr=stderr, env=self._environment
+            )
 
     def stop(self) -> None:
         """End the agent politely, else by force."""
@@ -55,21 +61,6 @@ class AgentProcess:
                 child.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 child.kill()
-
-    def finish(self, patience_s: float) -> None:
-        """Stop the agent, and have it run once more to send what it took and has not sent yet; Halt if that hangs."""
-        self.stop()
-        with self._started("--once") as child:
-            try:
-                child.wait(patience_s)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                raise Halt(f"the agent did not send the rest within {patience_s:g} s") from None
-
-    def _started(self, *options: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*self._command, *options], stdin=subprocess.DEVNULL, stderr=self._stderr, env=self._environment
-        )
 
 
 @contextmanager
@@ -96,7 +87,8 @@ def platform(premises: Premises, port: int) -> Iterator[SandboxProcess]:
 def check_alive(premises: Premises, sandbox: SandboxProcess, agent: AgentProcess) -> None:
     """Raise an AgentError that names a program which has ended by itself."""
     if agent.status is not None:
-        raise AgentError(f"the agent ended by itself, with status {agent.status}")
+        remedy = f"What it said is in {agent.log}" if agent.log else "Its last lines above say why"
+        raise AgentError(f"the agent ended by itself, with status {agent.status}", remedy=remedy)
     if sandbox.status is not None:
         raise AgentError(
             f"the sandbox ended by itself, with status {sandbox.status}",

@@ -26,7 +26,7 @@ def become(parent: int, command: list[str]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit(f"{command[0]} was not started: its parent has gone")
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 (no shell is what is wanted)
 
 
 if __name__ == "__main__":

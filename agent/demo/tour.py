@@ -1,4 +1,4 @@
-"""The bounded tour: pictures with boxes, an outage of the platform in the middle, and every byte compared at the end."""
+"""The bounded tour: pictures with boxes, an outage of the platform in the middle, every byte compared at the end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.demo.books import Books
-from agent.demo.comparison import LOST, Arrived, Sent, compare
 from agent.demo.children import AgentProcess, check_alive, platform
+from agent.demo.comparison import LOST, Arrived, Fault, Sent, compare
 from agent.demo.premises import CAMERA, FOLDER, Scene, disk, listed
 from agent.demo.shots import CLASSES, shots, write
 from agent.errors import Interrupted
@@ -18,7 +18,6 @@ from agent.service import Signals
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agent.demo.comparison import Fault
     from agent.demo.premises import Premises
     from agent.demo.shots import Shot
     from agent.sandbox.process import SandboxProcess
@@ -33,6 +32,7 @@ PACE_S = 0.1
 OUTAGE_S = 2.0
 LOOK_EVERY_S = 0.1
 DEADLINE_S = 60.0
+FINISH_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +84,16 @@ class Tour:
     def run(self) -> Outcome:
         """Walk through it all; raises Interrupted on a signal, and AgentError where a program ends by itself."""
         began = time.monotonic()
+        self._say(f"A small Acusight is up at {self._sandbox.url}/. Writing {PICTURES} pictures with boxes …")
         album = shots(PICTURES)
         self._write(album[:BEFORE])
         self._until(lambda: self._books.account(FOLDER).delivered >= BEFORE)
-        self._say(f"{BEFORE} pictures are there. Killing the sandbox; the pictures go on …")
+        self._say(f"{BEFORE} have arrived. Killing the sandbox; the pictures go on …")
         outage_s, held = self._outage(album[BEFORE:UNTIL])
-        self._say(f"The sandbox is back after {outage_s:.1f} s; the agent sends what waited, and the rest …")
+        self._say(f"The sandbox is back after {outage_s:.1f} s, {held} pictures waited on disk. Now the rest …")
         self._write(album[UNTIL:])
         self._until(self._is_all_delivered)
-        self._agent.finish(self._left_s())
+        self._finish()
         return self._outcome(album, outage_s, held, began)
 
     def _outage(self, album: Sequence[Shot]) -> tuple[float, int]:
@@ -105,12 +106,23 @@ class Tour:
         self._sandbox.start()
         return time.monotonic() - began, held
 
+    def _finish(self) -> None:
+        """Stop the agent, and have it run once more to send what it took and has not sent yet, but take no more."""
+        self._agent.stop()
+        self._agent.start("--once")
+        deadline = time.monotonic() + FINISH_S
+        while self._agent.status is None and time.monotonic() < deadline:
+            self._rest(LOOK_EVERY_S)
+
     def _outcome(self, album: Sequence[Shot], outage_s: float, held: int, began: float) -> Outcome:
         proofs = self._books.proofs()
         frames = [Sent(proof.filename, proof.sha256) for proof in proofs if proof.source == CAMERA]
         sent = [*(self._sent(shot) for shot in album), *frames]
         arrived = [self._arrived(upload) for upload in self._sandbox.uploads()]
         answers = self._sandbox.requests().get("upload", {})
+        faults = compare(sent, proofs, arrived, self._books.accounts())
+        if len(frames) < FRAMES:
+            faults.append(Fault(CAMERA, f"gave {len(frames)} frames, fewer than {FRAMES}"))
         return Outcome(
             pictures=len(album),
             frames=len(frames),
@@ -118,7 +130,7 @@ class Tour:
             outage_s=outage_s,
             held=held,
             duplicates=answers.get("409", 0),
-            faults=compare(sent, proofs, arrived, self._books.accounts()),
+            faults=faults,
             seconds=time.monotonic() - began,
         )
 
@@ -130,7 +142,7 @@ class Tour:
 
     def _until(self, claim: Callable[[], bool]) -> None:
         """Wait until a claim holds or the deadline has passed: what is missing then, the comparison says."""
-        while self._left_s() > 0 and not claim():
+        while time.monotonic() < self._deadline and not claim():
             self._pause(LOOK_EVERY_S)
 
     def _is_all_delivered(self) -> bool:
@@ -138,12 +150,12 @@ class Tour:
         return books.account(FOLDER).delivered >= PICTURES and books.account(CAMERA).delivered >= FRAMES
 
     def _pause(self, seconds: float) -> None:
-        if self._signals.wait(seconds):
-            raise Interrupted("the tour was interrupted")
+        self._rest(seconds)
         check_alive(self._premises, self._sandbox, self._agent)
 
-    def _left_s(self) -> float:
-        return max(0.0, self._deadline - time.monotonic())
+    def _rest(self, seconds: float) -> None:
+        if self._signals.wait(seconds):
+            raise Interrupted("the tour was interrupted")
 
     def _sent(self, shot: Shot) -> Sent:
         path = self._premises.captures / shot.name
@@ -159,9 +171,7 @@ def tour(premises: Premises, port: int, environment: Mapping[str, str], say: Cal
     """Make one tour on fresh premises; `environment` is what the agent gets."""
     with Signals() as signals, premises.occupied(), platform(premises, port) as sandbox:
         premises.configure(sandbox.url, SCENE, watch=WATCH)
-        with disk(premises.agent_log):
-            log = premises.agent_log.open("wb")
-        with log, AgentProcess(premises, environment, stderr=log) as agent:
+        with AgentProcess(premises, environment, quietly=True) as agent:
             return Tour(premises, sandbox, agent, signals, say).run()
 
 

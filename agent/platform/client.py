@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-import httpcore
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
@@ -22,7 +21,6 @@ from agent import __version__
 from agent.errors import LinkFault
 from agent.platform.answers import Answer, Meaning, Verdict, read_answer, shown
 from agent.platform.body import MAX_BODY, UploadBody, opened
-from agent.platform.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
 
     from agent.clock import Clock
     from agent.frame import Item
+    from agent.platform.transport import Transport
 
 MAX_ANSWER = 65_536
 CLOCK_REMEDY = "Set the device's clock, or wait for its time service; then this works by itself."
@@ -59,9 +58,8 @@ class Client:
         endpoint: Endpoint,
         *,
         key: Callable[[], str],
-        context: ssl.SSLContext | None,
+        transport: Transport,
         clock: Clock,
-        pace: Callable[[int], None] = lambda _: None,
     ) -> None:
         base = endpoint.url.rstrip("/")
         self._upload_url = httpx.URL(f"{base}/device/images/upload")
@@ -69,9 +67,9 @@ class Client:
         self._host = self._upload_url.netloc
         self._key = key
         self._clock = clock
-        timeout = {"connect": endpoint.connect_timeout_s, "pool": endpoint.timeout_s}
-        self._extensions = {"timeout": timeout | {"read": endpoint.timeout_s, "write": endpoint.timeout_s}}
-        self._transport = Transport(context, pace=pace)
+        waits = {"connect": endpoint.connect_timeout_s, "read": endpoint.timeout_s, "write": endpoint.timeout_s}
+        self._extensions = {"timeout": waits}
+        self._transport = transport
 
     def __enter__(self) -> Self:
         return self
@@ -181,10 +179,10 @@ def _device_status(body: bytes) -> str:
 
 @contextmanager
 def _link_errors(body: UploadBody | None) -> Iterator[None]:
-    """Translate what the wire raises; nothing of httpx or httpcore goes further."""
+    """Translate what the wire raises; nothing of httpx goes further."""
     try:
         yield
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpx.TransportError) as error:
+    except httpx.TransportError as error:
         sent = body is not None and body.sent > 0
         kind, what = _kind(error)
         what = shown(what)  # it may quote what the server sent
@@ -199,9 +197,9 @@ def _kind(error: Exception) -> tuple[str, str]:
             return "tls", f"TLS failed: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
         if isinstance(cause, socket.gaierror | UnicodeError):
             return "dns", f"the server's name was not found: {getattr(cause, 'strerror', cause)}"
-    if isinstance(error, httpcore.TimeoutException):
+    if isinstance(error, httpx.TimeoutException):
         return "timeout", f"no answer in time ({type(error).__name__})"
-    if isinstance(error, httpcore.ConnectError):
+    if isinstance(error, httpx.ConnectError):
         return "connect", f"cannot connect: {error}"
     return "reset", f"the connection broke: {str(error) or type(error).__name__}"
 

@@ -146,4 +146,4 @@ def _identity(root: Path) -> tuple[str, int, int] | None:
         status = real.stat()
     except OSError:
         return None
-    return (str(real), status.st_dev, status.st_ino) if os.access(real, os.R_OK) else None
+    return (str(real), status.st_dev, status.st_ino) if os.access(real, os.R_OK, effective_ids=True) else None

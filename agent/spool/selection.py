@@ -75,5 +75,8 @@ def rows(reader: Reader, selection: Selection, *, limit: int, newest: bool = Fal
 
 def missing(reader: Reader, ids: tuple[int, ...]) -> list[int]:
     """Return those numbers that no item of the queue has."""
-    found = {row["id"] for row in reader.all("SELECT id FROM item WHERE id IN (SELECT value FROM json_each(?))", json.dumps(ids))}
+    found = {
+        row["id"]
+        for row in reader.all("SELECT id FROM item WHERE id IN (SELECT value FROM json_each(?))", json.dumps(ids))
+    }
     return sorted(set(ids) - found)

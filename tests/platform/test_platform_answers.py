@@ -12,7 +12,7 @@ from agent.platform.answers import RETRY_AFTER_CAP_S, SHOWN_CHARACTERS, Answer, 
 
 NOW = datetime(2026, 3, 14, 8, 0, tzinfo=UTC)
 HTML = b"<!DOCTYPE html><html><body>duplicate: this picture already exists</body></html>"
-ENVELOPE = {"success": False, "data": None, "meta": {}}
+ENVELOPE: dict[str, object] = {"success": False, "data": None, "meta": {}}
 
 
 def error(**said: object) -> bytes:

@@ -8,18 +8,18 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import httpcore
+import httpx
 import pytest
 import respx
 from structlog.testing import capture_logs
-from wire_rig import ACCEPTED, KEY, Connection, Server, accept_all, make_client, make_item, with_metadata
+from wire_rig import ACCEPTED, KEY, Connection, Routed, Server, accept_all, make_client, make_item, with_metadata
 
 from agent import __version__
 from agent.errors import LinkFault
 from agent.platform.answers import SHOWN_CHARACTERS, Meaning
 from agent.platform.body import MAX_BODY, PictureChanged
 from agent.platform.client import MAX_ANSWER
-from agent.platform.transport import STRIDE
+from agent.platform.connection import STRIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,17 +118,19 @@ def test_what_is_too_large_is_not_sent(tmp_path: Path) -> None:
 )
 def test_the_probe_asks_and_changes_nothing(status: int, body: object, meaning: Meaning) -> None:
     """`GET /device/self` tells whether the URL is right, the key known and the device approved."""
-    with respx.mock(using="httpcore") as router, make_client("http://127.0.0.1:9/api") as client:
+    router = respx.MockRouter()
+    with make_client("http://127.0.0.1:9/api", transport=Routed(router)) as client:
         route = router.get("http://127.0.0.1:9/api/device/self", headers={"X-Device-Key": KEY})
         route.respond(status, json=body)
         assert client.probe().meaning is meaning
         assert route.call_count == 1
 
 
-@pytest.mark.parametrize("error", [httpcore.ReadTimeout, httpcore.WriteError, httpcore.RemoteProtocolError])
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.WriteError, httpx.RemoteProtocolError])
 def test_no_foreign_error_comes_out(tmp_path: Path, error: type[Exception]) -> None:
-    """Whatever the wire raises is a `LinkFault`; nothing of httpcore crosses the boundary."""
-    with respx.mock(using="httpcore") as router, make_client("http://127.0.0.1:9/api") as client:
+    """Whatever the wire raises is a `LinkFault`; nothing of httpx crosses the boundary."""
+    router = respx.MockRouter()
+    with make_client("http://127.0.0.1:9/api", transport=Routed(router)) as client:
         router.post("http://127.0.0.1:9/api/device/images/upload").mock(side_effect=error("x"))
         with pytest.raises(LinkFault):
             client.upload(make_item(tmp_path))
@@ -490,11 +492,11 @@ def test_i7_the_key_is_in_the_header_alone(tmp_path: Path, caplog: pytest.LogCap
 
     with capture_logs() as logs, Server() as server, make_client(server.url) as client:
         client.upload(item)
-        said += [repr(client), repr(client._transport._pool), repr(vars(client))]
+        said += [repr(client), repr(vars(client)), repr(vars(client._transport))]
         server.behave = refuse_all(401, b'{"error": {"message": "unknown key ' + KEY.encode() + b'"}}')
         client.abort()
         said += [repr(client.upload(item)), caplog.text]
-        server.behave = echo  # what a server says is shown nowhere by us; httpcore's own DEBUG log would
+        server.behave = echo
         client.abort()
         with pytest.raises(LinkFault) as caught:
             client.upload(item)
@@ -503,7 +505,6 @@ def test_i7_the_key_is_in_the_header_alone(tmp_path: Path, caplog: pytest.LogCap
     for request in server.requests:
         assert request.headers.pop("x-device-key") == KEY
     said += [repr(logs), repr(server.requests)]
-    assert "httpcore" in caplog.text
     assert all("c0ffee" not in text for text in said)
 
 

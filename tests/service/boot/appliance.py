@@ -121,6 +121,10 @@ class Appliance:
         """Wait until another process than `before` is ready; return how long that took."""
         return until(lambda: self.pid not in {0, before} and self.is_active(), seconds, self.journal_tail)
 
+    def signal(self, name: str) -> None:
+        """Send the agent's main process a signal."""
+        self.run("systemctl", "kill", "--kill-who=main", f"--signal={name}", UNIT)
+
     def journal(self) -> str:
         """Return all that the agent and systemd said about the unit."""
         return self.run("journalctl", "--boot", "--no-pager", "--output=cat", f"--unit={UNIT}")
@@ -163,6 +167,13 @@ class Appliance:
         """Return the names of the pictures that the platform has not."""
         there = {upload["sha256"] for upload in self.arrived()}
         return [name for digest, name in self.delivered.items() if digest not in there]
+
+    def mend(self) -> None:
+        """Put back what a promise that broke may have left, so that the next one is tried on its own."""
+        self.run("systemctl", "kill", "--signal=CONT", "platform.service", check=False)
+        self.platform("start")
+        self.configure(CONFIGURATION)
+        self.run("systemctl", "restart", UNIT, check=False)
 
     def platform(self, verb: str) -> None:
         """Start or stop the platform."""

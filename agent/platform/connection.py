@@ -1,0 +1,161 @@
+"""One HTTP/1.1 connection: request out, answer back, each within its deadline.
+
+Plain sockets, because the layers of httpcore and h11 cost twice the time of the upload itself and have no deadline over
+a whole answer: their time-outs are per system call, so a server that sends a byte now and then holds a thread for ever.
+Here a request may take as long as its bytes move, and the answer has one deadline from the moment the request is out.
+The standard library parses the answer.
+"""
+
+from __future__ import annotations
+
+import io
+import select
+import socket
+import time
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+
+STRIDE = 262_144
+PIECE = 65_536
+KEEPALIVE_S = 30.0
+EARLY_ANSWER_S = 1.0  # a server that refuses in the middle of a body has answered already
+
+
+class Connection:
+    """A connected socket; `lever` is a second descriptor of it, by which another thread may shut it."""
+
+    def __init__(self, sock: socket.socket, lever: socket.socket) -> None:
+        self._sock = sock
+        self._lever = lever
+        self._idle_since = time.monotonic()
+
+    @classmethod
+    def open(
+        cls,
+        host: str,
+        port: int,
+        *,
+        context: ssl.SSLContext | None,
+        timeout_s: float,
+        hold: Callable[[socket.socket], None],
+    ) -> Connection:
+        """Connect, with TLS where there is a context; raises `httpx.ConnectError` or `httpx.ConnectTimeout`.
+
+        `hold` gets the lever as soon as there is one, before the handshake, which may block too.
+        """
+        with _translated(httpx.ConnectError, httpx.ConnectTimeout):
+            sock = socket.create_connection((host, port), timeout_s)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                lever = sock.dup()
+            except OSError:
+                sock.close()
+                raise
+            hold(lever)
+            try:
+                return cls(context.wrap_socket(sock, server_hostname=host) if context else sock, lever)
+            except BaseException:
+                sock.close()
+                lever.close()
+                raise
+
+    def usable(self) -> bool:
+        """Tell whether an idle connection may carry another request: a server that closed it has made it readable."""
+        if time.monotonic() - self._idle_since > KEEPALIVE_S:
+            return False
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return not poll.poll(0)
+
+    def send(self, pieces: Iterator[bytes], *, timeout_s: float, pace: Callable[[int], None]) -> bool:
+        """Send; return false where the server stopped reading, so that its answer may tell why.
+
+        Raises `httpx.WriteTimeout` when nothing moved for `timeout_s`, and whatever `pieces` raises.
+        """
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                try:
+                    with _translated(httpx.WriteError, httpx.WriteTimeout):
+                        self._sock.settimeout(timeout_s)
+                        count = self._sock.send(view[:STRIDE])
+                except httpx.WriteError:
+                    return False
+                pace(count)
+                view = view[count:]
+        return True
+
+    def receive(self, method: str, *, timeout_s: float) -> HTTPResponse:
+        """Return the answer once its head is there; its body shares the deadline of `timeout_s`."""
+        answer = HTTPResponse(_Source(self._sock, time.monotonic() + timeout_s), method=method)  # type: ignore[arg-type]  # all that it asks of a socket is a file
+        with _translated(httpx.ReadError, httpx.ReadTimeout):
+            answer.begin()
+        return answer
+
+    def rest(self) -> None:
+        """Note that the connection is idle from now on."""
+        self._idle_since = time.monotonic()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._sock.close()
+        self._lever.close()
+
+
+def body_of(answer: HTTPResponse) -> Iterator[bytes]:
+    """Yield an answer's body undecoded; one that ends before its announced length is an error."""
+    with _translated(httpx.ReadError, httpx.ReadTimeout):
+        while piece := answer.read(PIECE):
+            yield piece
+        if answer.length:
+            raise httpx.RemoteProtocolError("the answer ends before its announced length")
+
+
+class _Source:
+    """What the standard library takes for a socket: it only asks for a file to read from."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._raw = _Deadlined(sock, deadline)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        del mode
+        return io.BufferedReader(self._raw)
+
+
+class _Deadlined(io.RawIOBase):
+    """Reads from a socket, all reads together until one deadline."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        super().__init__()
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer took too long")
+        self._sock.settimeout(left)
+        return self._sock.recv_into(buffer)  # type: ignore[arg-type]  # a writable buffer, as io promises
+
+
+@contextmanager
+def _translated(error_type: type[httpx.TransportError], timeout_type: type[httpx.TimeoutException]) -> Iterator[None]:
+    """Turn what sockets, TLS and the parser raise into httpx's errors, as a transport of httpx does."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise timeout_type(str(error) or "timed out") from error
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that DNS cannot hold
+        raise error_type(str(error)) from error
+    except (HTTPException, ValueError) as error:
+        raise httpx.RemoteProtocolError(f"{type(error).__name__}: {error}") from error
