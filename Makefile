@@ -44,7 +44,7 @@ build: $(READY) ## Build wheel and source archive into dist/
 
 lock: ## Choose the versions anew where pyproject.toml asks for it; needs uv
 	@command -v $(UV) >/dev/null || { echo "'make lock' needs uv: pip install uv" >&2; exit 1; }
-	@printf '%s\n' '-e .[camera,sandbox]' editables | $(UV) pip compile --quiet --universal --python-version 3.11 \
+	@printf '%s\n' '-e .[camera,sandbox]' | $(UV) pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --group dev --no-emit-package acusight-agent \
 	  --custom-compile-command 'make lock' --output-file requirements.lock - >/dev/null
 

@@ -19,7 +19,8 @@ from agent.link import Link
 from agent.pictures.limits import PictureLimits
 from agent.pictures.studio import PictureChild
 from agent.pipeline import Pipeline
-from agent.plans import camera_plan, watch_plan
+from agent.plans import camera_plan, spool_limits, spool_policies, watch_plan
+from agent.platform.body import opened
 from agent.platform.client import Client, Endpoint, tls_context
 from agent.platform.key import KeyHolder
 from agent.platform.pace import Pace
@@ -31,7 +32,6 @@ from agent.sources.directory import DirectoryWatch
 from agent.sources.drafting import Drafter, Encoding
 from agent.sources.grammar import parse_source
 from agent.sources.listing import Listing
-from agent.spool.budget import Limits
 from agent.spool.shelf import HIDDEN
 from agent.spool.spool import Spool
 from agent.workers import Bell, Nursery, Stop
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from agent.clock import Clock
     from agent.config.environment import Environment
     from agent.config.load import Configuration
-    from agent.config.settings import CameraSettings
+    from agent.config.sources import CameraSettings
     from agent.frame import Item
     from agent.sources.drafting import WatchPlan
 
@@ -117,19 +117,15 @@ class House:
 
     def open_spool(self, *, owner: bool) -> Spool:
         """Open the configured spool."""
-        spool = self._settings.spool
         note = json.dumps({"pid": os.getpid(), "state_file": str(self._configuration.state_file)})
         return Spool(
             self._configuration.spool_dir,
-            Limits(
-                max_bytes=spool.max_bytes,
-                min_free_bytes=spool.min_free_bytes,
-                quarantine_max_items=spool.quarantine_max_items,
-            ),
+            spool_limits(self._settings.spool),
             order=self._settings.upload.order,
             clock=self._clock,
             owner=owner,
             note=note,
+            policies=spool_policies(self._settings) if owner else None,
         )
 
     def drafter(self, plan: WatchPlan, darkroom: PictureChild) -> Drafter:
@@ -152,8 +148,7 @@ class House:
         return [watch_plan(watch) for watch in self._settings.watch]
 
     def _limits(self) -> PictureLimits:
-        encode = self._settings.encode
-        return PictureLimits(max_bytes=encode.max_bytes, max_pixels=encode.max_pixels)
+        return PictureLimits(max_bytes=self._settings.encode.max_bytes, max_pixels=self._settings.encode.max_pixels)
 
     def _model(self) -> Model:
         return Model(self._settings.model.id, self._settings.model.version)
@@ -177,9 +172,8 @@ class House:
         try:
             return tls_context(server.url, server.ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"server.ca_file {server.ca_file} cannot be used: {error}", remedy="Give a readable PEM file."
-            ) from error
+            what = f"server.ca_file {server.ca_file} cannot be used: {error}"
+            raise ConfigError(what, remedy="Give a readable PEM file.") from error
 
     def _uploader_names(self) -> list[str]:
         return [f"upload-{number}" for number in range(1, self._settings.upload.workers + 1)]
@@ -209,7 +203,8 @@ class House:
         key: KeyHolder,
     ) -> Uploader:
         def shrink(item: Item) -> bytes:
-            return darkroom.shrink(item.path.read_bytes(), max_bytes=min(SHRINK_TO, item.size // 2))
+            with opened(item) as descriptor:
+                return darkroom.shrink(descriptor, max_bytes=min(SHRINK_TO, item.size // 2))
 
         return Uploader(
             name,
@@ -241,14 +236,16 @@ class House:
 
     def _camera(self, camera: CameraSettings, spool: Spool, pipeline: Pipeline) -> Camera:
         live = parse_source(camera.source).live
-        intake = FrameIntake(camera.name, spool.inbox, self._model(), live=live, pulse=self.pulse)
+        intake = FrameIntake(
+            camera.name, spool.inbox, self._model(), live=live, when_full=camera.when_full, pulse=self.pulse
+        )
         return Camera(
             camera_plan(camera, self._settings.encode),
             deliver=intake.put,
             stop=self.stop,
             clock=self._clock,
             rng=self._rng,
-            resume=lambda path, fingerprint: spool.progress(camera.name, path, fingerprint),
+            resume=lambda path, fingerprint: spool.history.progress(camera.name, path, fingerprint),
             environment=self._environment.children,
             observe=pipeline.observe,
         )

@@ -10,7 +10,9 @@ import structlog
 from agent import __version__
 from agent.ending import Remaining, is_over
 from agent.errors import AgentError, ConfigError, SpoolDamaged, Wait
+from agent.hush import Hush
 from agent.service import watchdog_interval_s
+from agent.spool.spool import SpoolReplaced
 from agent.state import StateFile
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ log = structlog.get_logger(__name__)
 TICK_S = 1.0
 ONCE_TICK_S = 0.05
 ON_DISK_EVERY_S = 30.0
+REOPEN_EVERY_S = 5.0
 STALL_S = 30.0  # on top of the longest deadline of a single step
 
 
@@ -60,11 +63,12 @@ class Daemon:
         self._pinged_at = clock.boot()
         self._started_at = clock.wall()
         self._interrupted = False
+        self._hush = Hush()
 
     def run(self) -> int:
         """Return how many pictures a `--once` run set aside; raises `AgentError` where it cannot start or go on."""
-        while True:
-            pipeline = self._built()
+        pipeline: Pipeline | None = self._built()
+        while pipeline is not None:
             settings = self._configuration.settings
             state = self._state_file()
             quarantined = _quarantined(pipeline)
@@ -84,6 +88,9 @@ class Daemon:
             if not again or stragglers:
                 log.info("stopped")
                 return new
+            pipeline = self._rebuilt()
+        self._notifier.stopping()
+        return 0
 
     def _built(self) -> Pipeline:
         """Build the pipeline; where a new configuration turns out not to work, as with a spool in use, the old one."""
@@ -96,6 +103,25 @@ class Daemon:
             log.error("configuration_refused", reason=str(error), consequence="the old one goes on")
             self._configuration = former
             return self._build(former)
+
+    def _rebuilt(self) -> Pipeline | None:
+        """Build again in a running agent: a disk that refuses now is waited for; None where the stop comes first."""
+        while True:
+            try:
+                return self._built()
+            except Wait as error:
+                self._say_unavailable(error)
+            self._notifier.watchdog()
+            asked = self._signals.wait(REOPEN_EVERY_S)
+            if "stop" in asked:
+                self._interrupted = True
+                return None
+            if "reload" in asked:
+                self._take_new_configuration()
+
+    def _say_unavailable(self, error: Wait) -> None:
+        if self._hush.lets(str(error), self._clock.boot()):
+            log.warning("spool_unavailable", reason=str(error))
 
     def _state_file(self) -> StateFile:
         path, spool = self._configuration.state_file, self._configuration.spool_dir
@@ -125,21 +151,26 @@ class Daemon:
             try:
                 if self._look_after(pipeline, state):
                     return False
-            except SpoolDamaged as error:
+            except (SpoolDamaged, SpoolReplaced) as error:
                 return self._is_mended_by_reopening(error)
             except Wait as error:
-                log.warning("spool_unavailable", reason=str(error))
+                self._say_unavailable(error)
 
     def _look_after(self, pipeline: Pipeline, state: StateFile) -> bool:
         """Do what is due every second; tell whether a `--once` run is complete."""
+        state.write(self._facts(pipeline), pipeline.news())  # first: it says why the rest may be impossible
+        pipeline.spool.check_place()
         pipeline.notice_other_processes()
-        state.write(self._facts(pipeline), pipeline.news())
+        self._notifier.status(_status_line(pipeline))
         self._watch(pipeline)
         return self._once and is_over(_remaining(pipeline, self._clock), pipeline.link.state)
 
     def _is_mended_by_reopening(self, failure: BaseException) -> bool:
         if isinstance(failure, SpoolDamaged):
             log.error("spool_damaged", reason=str(failure))
+            return True
+        if isinstance(failure, SpoolReplaced):
+            log.warning("spool_replaced", reason=str(failure))
             return True
         raise AgentError(
             f"a part of the agent failed unexpectedly ({type(failure).__name__})",
@@ -171,7 +202,7 @@ class Daemon:
         self._notifier.watchdog()
 
     def _facts(self, pipeline: Pipeline) -> dict[str, Any]:
-        facts = {
+        return {
             "pid": os.getpid(),
             "version": __version__,
             "started_at": self._started_at.isoformat(timespec="seconds"),
@@ -179,8 +210,6 @@ class Daemon:
             "server": self._configuration.settings.server.url,
             **pipeline.facts(),
         }
-        self._notifier.status(_status_line(pipeline))
-        return facts
 
 
 def _status_line(pipeline: Pipeline) -> str:

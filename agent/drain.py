@@ -8,6 +8,7 @@ import structlog
 
 from agent.errors import LinkFault, Reject, SpoolDamaged, Wait
 from agent.frame import Receipt
+from agent.hush import Hush
 from agent.platform.answers import Meaning, Verdict
 from agent.platform.body import PictureChanged, PictureMissing
 from agent.retry import ITEM, Absolve, Defer, Deliver, Quarantine, Release, Shrink, decide
@@ -63,6 +64,7 @@ class Uploader:
         self._rng = rng
         self._shrink = shrink
         self._refresh_key = refresh_key
+        self._hush = Hush()
 
     def run(self) -> None:
         """Carry items until the stop is set."""
@@ -74,7 +76,8 @@ class Uploader:
                 except SpoolDamaged:
                     raise
                 except Wait as error:
-                    log.warning("spool_unavailable", reason=str(error))
+                    if self._hush.lets(str(error), self._clock.boot()):
+                        log.warning("spool_unavailable", reason=str(error))
                     self._stop.wait(DISK_RETRY_S)
                     continue
                 if rest is not None and not self._stop.is_set():
@@ -194,13 +197,16 @@ class Uploader:
 
     def _until_done(self, item: Item, settle: Callable[[], None]) -> None:
         """Settle an item; while the disk refuses, try again: an answer that came must not be forgotten."""
+        is_said = False
         while True:
             try:
                 settle()
             except SpoolDamaged:
                 raise
             except Wait as error:
-                log.warning("settling_delayed", item=item.id, reason=str(error))
+                if not is_said:
+                    is_said = True
+                    log.warning("settling_delayed", item=item.id, reason=str(error))
                 self._pulse.rest(self._name)
                 if self._stop.wait(DISK_RETRY_S):
                     return

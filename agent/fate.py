@@ -131,8 +131,8 @@ def trace_digests(reader: Reader, digests: Sequence[str]) -> dict[str, Trace]:
 
 def trace_name(reader: Reader, name: str, path: Path) -> Trace:
     """Find the newest picture that was uploaded under a name, or taken from a path."""
-    receipt = reader.one(RECEIPT_BY_NAME, name, os.fsencode(path))
-    item = reader.one(ITEM_BY_NAME, name, os.fsencode(path).decode("utf-8", "replace"))
+    receipt = reader.one(RECEIPT_BY_NAME, _text(name), os.fsencode(path))
+    item = reader.one(ITEM_BY_NAME, _text(name), _text(path))
     return Trace(None if receipt is None else dict(receipt), None if item is None else dict(item))
 
 
@@ -147,6 +147,11 @@ def _trace_converted(reader: Reader, files: Sequence[Seen]) -> dict[Path, Trace]
     for row in reader.all(statement, *values):
         found[keys[row["origin"], row["captured_at"]]] = Trace(dict(row), None, captured=True)
     return found
+
+
+def _text(name: str | Path) -> str:
+    """Return what SQLite takes for text; bytes that are none match nothing."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _marks(sighting: Sighting) -> str:

@@ -10,8 +10,8 @@ import structlog
 
 from agent.annotations.metadata import metadata_json
 from agent.annotations.read import MAX_SIDECAR_BYTES, read_sidecar
-from agent.errors import BadSidecar, SpoolDamaged, Wait
-from agent.pictures.inspect import PictureLimits, inspect
+from agent.errors import BadPicture, BadSidecar, SpoolDamaged, Wait
+from agent.pictures.inspect import NotWhole, PictureLimits, inspect
 from agent.sources.drafting import open_regular
 from agent.spool.reconcile import Found
 
@@ -76,10 +76,16 @@ class Examiner:
     def __call__(self, picture: Path, sidecar: Path | None, *, source: str, captured_at: datetime) -> Found:
         """Return what the picture's row needs; raises `BadPicture` or `Wait` as `inspect` does."""
         with open_regular(picture) as (descriptor, _):
-            found = inspect(descriptor, self._limits)
+            found = self._inspect(descriptor)
         labels = self._labels(sidecar, found, source) if sidecar else None
         metadata = metadata_json(source=source, captured_at=captured_at, model=self._model, labels=labels)
         return Found(found.media_type, found.size, found.sha256, metadata)
+
+    def _inspect(self, descriptor: int) -> Picture:
+        try:
+            return inspect(descriptor, self._limits)
+        except NotWhole as error:  # nobody goes on writing what lies in the spool
+            raise BadPicture(str(error)) from error
 
     def _labels(self, sidecar: Path, picture: Picture, source: str) -> Labels | None:
         try:

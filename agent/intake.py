@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agent.annotations.metadata import metadata_json
-from agent.errors import SpoolDamaged, Wait
+from agent.errors import SpoolDamaged, SpoolFull, Wait
+from agent.spool.allowance import NoRoom
 from agent.spool.records import Draft
+from agent.spool.room import REASONS
 
 if TYPE_CHECKING:
     from agent.frame import Frame, Model
@@ -18,30 +20,31 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 NO_ROOM = "no room in the spool"
+UNAVAILABLE = "spool unavailable"
 
 
 class FrameIntake:
     """Puts one camera's frames into the spool.
 
     A file can wait: it gets `Wait` where there is no room, and offers the same frame again. A live camera cannot:
-    its frame is dropped, and the ledger says so as soon as it can be written.
+    what the spool has no room for, or makes none for, is dropped, and the ledger says so as soon as it can be written.
     """
 
-    def __init__(self, name: str, inbox: Inbox, model: Model, *, live: bool, pulse: Pulse) -> None:
+    def __init__(self, name: str, inbox: Inbox, model: Model, *, live: bool, when_full: str, pulse: Pulse) -> None:
         self._name = name
         self._inbox = inbox
         self._model = model
         self._live = live
+        self._when_full = when_full
         self._pulse = pulse
-        self._uncounted: list[int] = []
-        self._paused = ""
+        self._uncounted: dict[str, tuple[int, int]] = {}
 
     def put(self, frame: Frame) -> None:
         """Return when the frame is durable, or dropped and counted; raises `Wait` for a file's frame alone."""
         self._pulse.beat(self._name)
         try:
             self._put(frame)
-            self._paused = ""
+            self._pulse.resume(self._name)
             self._count_dropped()
         except SpoolDamaged:
             raise
@@ -49,7 +52,7 @@ class FrameIntake:
             self._say_paused(error)
             if not self._live:
                 raise
-            self._uncounted.append(len(frame.picture))
+            self._drop(self._reason(error), len(frame.picture))
             self._count_dropped()
         finally:
             self._pulse.rest(self._name)
@@ -73,19 +76,26 @@ class FrameIntake:
             bytes=draft.size,
         )
 
+    def _reason(self, error: Wait) -> str:
+        if isinstance(error, NoRoom) and self._when_full == "newest":
+            return REASONS["newest"]
+        return NO_ROOM if isinstance(error, SpoolFull) else UNAVAILABLE
+
+    def _drop(self, reason: str, size: int) -> None:
+        items, total = self._uncounted.get(reason, (0, 0))
+        self._uncounted[reason] = (items + 1, total + size)
+
     def _count_dropped(self) -> None:
         """Enter the frames that found no room; what cannot be entered now is entered with the next one."""
-        if not self._uncounted:
-            return
         try:
-            self._inbox.count_dropped(self._name, self._uncounted, NO_ROOM)
-            self._uncounted = []
+            for reason, (items, size) in list(self._uncounted.items()):
+                self._inbox.count_dropped(self._name, reason, items=items, size=size)
+                del self._uncounted[reason]
         except SpoolDamaged:
             raise
         except Wait:
             return
 
     def _say_paused(self, error: Wait) -> None:
-        if self._paused != type(error).__name__:
-            self._paused = type(error).__name__
+        if self._pulse.pause(self._name, str(error)):
             log.warning("intake_paused", source=self._name, reason=str(error))

@@ -126,7 +126,7 @@ class Pipeline:
         link = self.link.state
         with self._lock:
             cameras = {name: (state.opened, state.ended, state.problem) for name, state in self._camera_states.items()}
-        return link.cause, link.reason, self.link.paused_since, cameras
+        return link.cause, link.reason, self.link.paused_since, cameras, list(self.pulse.paused())
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of this run, as plain values for the state file."""
@@ -143,6 +143,7 @@ class Pipeline:
                 "open_at_boot_s": round(link.open_at, 1) if link.paused else None,
             },
             "cameras": cameras,
+            "intake_paused": self.pulse.paused(),
             "watches": sorted(self._watches),
             "running": sorted(self.nursery.running()),
         }

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from agent.sources.drafting import WatchPlan
 from agent.sources.plan import CameraPlan
+from agent.spool.budget import Limits, Policy
 
 if TYPE_CHECKING:
-    from agent.config.settings import CameraSettings, EncodeSettings, WatchSettings
+    from agent.config.settings import EncodeSettings, Settings, SpoolSettings
+    from agent.config.sources import CameraSettings, WatchSettings
 
 
 def watch_plan(watch: WatchSettings) -> WatchPlan:
@@ -25,6 +27,7 @@ def watch_plan(watch: WatchSettings) -> WatchPlan:
         decode=watch.verify == "decode",
         after=watch.after_delivery,
         move_to=watch.move_to,
+        when_full=watch.when_full,
     )
 
 
@@ -43,3 +46,20 @@ def camera_plan(camera: CameraSettings, encode: EncodeSettings) -> CameraPlan:
         open_timeout_s=camera.open_timeout_s,
         stall_timeout_s=camera.stall_timeout_s,
     )
+
+
+def spool_limits(settings: SpoolSettings) -> Limits:
+    """Return what the spool may use."""
+    return Limits(
+        max_bytes=settings.max_bytes,
+        max_items=settings.max_items,
+        min_free_bytes=settings.min_free_bytes,
+        min_free_inodes=settings.min_free_inodes,
+        quarantine_max_items=settings.quarantine_max_items,
+    )
+
+
+def spool_policies(settings: Settings) -> dict[str, Policy]:
+    """Return what gives way for each source when the spool is full; a watched file stays in its folder."""
+    policies = {watch.name: Policy(watch.when_full, frees_disk=False) for watch in settings.watch}
+    return policies | {camera.name: Policy(camera.when_full) for camera in settings.camera}

@@ -93,13 +93,16 @@ class ReceiptClerk:
 
         Return false where the stop comes first: then those items are sent again by the next run.
         """
+        is_said = False
         while True:
             try:
                 self._outbox.deliver_all(batch)
             except SpoolDamaged:
                 raise
             except Wait as error:
-                log.warning("settling_delayed", items=len(batch), reason=str(error))
+                if not is_said:
+                    is_said = True
+                    log.warning("settling_delayed", items=len(batch), reason=str(error))
                 self._pulse.rest(STAGE)
                 if self._stop.wait(DISK_RETRY_S):
                     return False

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from agent.errors import SpoolUnavailable
 from agent.spool import ledger
 from agent.spool.orders import read_standing
+from agent.spool.ownership import is_owned, owner_note
 from agent.spool.reader import Reader
 from agent.spool.schema import INDEX
-from agent.spool.spool import is_owned, owner_note
 from agent.state import read_state
 
 if TYPE_CHECKING:

@@ -2,14 +2,15 @@
 
     python benchmarks/watch.py [--count 1000] [--delay 0] [--workers 2] [--rounds 3]
 
-Prints medians: pictures a second as the sink saw them, CPU milliseconds an upload of the whole process, peak memory,
-and, for the agent, bytes written to the device per byte of picture (from /proc/PID/io). Ratios carry from machine to
+Prints medians: pictures a second as the sink saw them, CPU milliseconds a picture, and, for the agent, bytes written to
+the device per byte of picture (from /proc/PID/io). `client` is the agent's HTTP client alone. Ratios carry from machine to
 machine; absolute figures do not.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import http.client
 import json
 import os
@@ -21,7 +22,13 @@ import sys
 import tempfile
 import time
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
+
+from agent.clock import SystemClock
+from agent.frame import JPEG, Item
+from agent.platform.client import Client, Endpoint
+from agent.platform.transport import Transport
 
 KEY = "adk_0123456789abcdef"
 SIZE = 200_000
@@ -69,10 +76,8 @@ def rate(sink: Sink, count: int) -> float:
 def run_curl(sink: Sink, pictures: list[Path], work: Path, workers: int) -> tuple[float, float, float]:
     """Upload with one parallel curl process."""
     config = work / "curl.conf"
-    entries = [
-        f'url = "{sink.url}/device/images/upload"\nheader = "X-Device-Key: {KEY}"\nform = "image=@{path}"\noutput = "/dev/null"\n'
-        for path in pictures
-    ]
+    request = f'url = "{sink.url}/device/images/upload"\nheader = "X-Device-Key: {KEY}"\noutput = "/dev/null"\n'
+    entries = [f'{request}form = "image=@{path}"\n' for path in pictures]
     config.write_text("next\n".join(entries))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(["curl", "-sS", "--parallel", "--parallel-max", str(workers), "-K", config], check=True)
@@ -93,11 +98,47 @@ def run_http_client(sink: Sink, pictures: list[Path]) -> tuple[float, float, flo
             connection.getresponse().read()
     cpu = time.process_time() - began
     connection.close()
-    return rate(sink, len(pictures)), cpu / len(pictures) * 1e3, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return rate(sink, len(pictures)), cpu / len(pictures) * 1e3, peak_mb
+
+
+def run_client(sink: Sink, items: list[Item]) -> tuple[float, float, float]:
+    """Upload with the agent's own client, one after another: what an upload costs without queue and folder."""
+    client = Client(Endpoint(sink.url, 5.0, 30.0), key=lambda: KEY, transport=Transport(None), clock=SystemClock())
+    began = time.process_time()
+    with client:
+        for item in items:
+            client.upload(item)
+    cpu = time.process_time() - began
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return rate(sink, len(items)), cpu / len(items) * 1e3, peak_mb
+
+
+def as_items(pictures: list[Path]) -> list[Item]:
+    """Make items of files, as the spool would hand them out."""
+    now = datetime.now(UTC)
+    metadata = '{"source":"bench","timestamp":"2026-03-14T08:15:02.417Z"}'
+    return [
+        Item(
+            number,
+            "bench",
+            path.name,
+            path,
+            JPEG,
+            path.stat().st_size,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            metadata,
+            now,
+        )
+        for number, path in enumerate(pictures)
+    ]
 
 
 def run_agent(sink: Sink, folder: Path, count: int, work: Path, workers: int) -> tuple[float, float, float, float]:
-    """Let the agent take a folder and send it, with full durability; returns also device bytes a picture byte."""
+    """Let the agent take a folder and send it, with full durability.
+
+    Returns pictures a second, CPU seconds of the whole run, peak MB, and device bytes a picture byte.
+    """
     spool = work / "spool"
     shutil.rmtree(spool, ignore_errors=True)
     (work / "config.toml").write_text(
@@ -105,6 +146,7 @@ def run_agent(sink: Sink, folder: Path, count: int, work: Path, workers: int) ->
         f'sidecar_wait_s = 0.0\n[spool]\ndir = "{spool}"\n[upload]\nworkers = {workers}\n[log]\nlevel = "warning"\n'
     )
     (work / "config.toml").chmod(0o600)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     log = (work / "agent.log").open("w")
     command = [sys.executable, "-m", "agent", "-c", str(work / "config.toml"), "run", "--once"]
     with subprocess.Popen(command, stderr=log) as agent:
@@ -115,7 +157,16 @@ def run_agent(sink: Sink, folder: Path, count: int, work: Path, workers: int) ->
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     if agent.returncode != 0:
         raise SystemExit(f"the agent ended with {agent.returncode}:\n{(work / 'agent.log').read_text()}")
-    return rate(sink, count), 0.0, usage.ru_maxrss / 1e3, written / (count * SIZE)
+    cpu = usage.ru_utime + usage.ru_stime - before.ru_utime - before.ru_stime
+    speed = rate(sink, count) if count else 0.0
+    return speed, cpu, usage.ru_maxrss / 1e3, written / (max(1, count) * SIZE)
+
+
+def agent_start_cpu(sink: Sink, work: Path, workers: int) -> float:
+    """Return the CPU seconds that a run without a picture costs: a daemon pays them once."""
+    empty = work / "empty"
+    empty.mkdir(exist_ok=True)
+    return run_agent(sink, empty, 0, work, workers)[1]
 
 
 def written_bytes(pid: int) -> int:
@@ -146,25 +197,39 @@ def main() -> None:
         finally:
             sink.process.kill()
             sink.process.wait()
-    curl, client, agent = (list(map(statistics.median, zip(*rows[who], strict=True))) for who in ("curl", "http.client", "agent"))
-    print(f"{options.count} JPEGs of about 200 KB, {options.delay * 1e3:g} ms of delay, {options.workers} workers, medians of {options.rounds}")
-    print(f"{'':14} pictures/s   CPU ms each   peak MB")
-    for who, row in (("curl", curl), ("http.client", client), ("agent", agent)):
-        print(f"{who:14} {row[0]:10.0f} {row[1]:13.2f} {row[2]:9.0f}")
-    print(f"agent / curl: {agent[0] / curl[0]:.2f}   CPU agent / http.client: {agent[1] / client[1]:.2f}   device bytes / picture byte: {agent[3]:.3f}")
+    report(rows, options)
 
 
-def measure(sink: Sink, folder: Path, pictures: list[Path], work: Path, options: argparse.Namespace) -> dict[str, list[tuple[float, ...]]]:
+def report(rows: dict[str, list[tuple[float, ...]]], options: argparse.Namespace) -> None:
+    """Print medians and ratios."""
+    medians = {who: list(map(statistics.median, zip(*runs, strict=True))) for who, runs in rows.items()}
+    curl, bare, client, agent = (medians[who] for who in ("curl", "http.client", "client", "agent"))
+    print(
+        f"{options.count} JPEGs of about 200 KB, {options.delay * 1e3:g} ms of delay, "
+        f"{options.workers} workers, medians of {options.rounds}"
+    )
+    print(f"{'':14} pictures/s   CPU ms each")
+    for who, row in medians.items():
+        print(f"{who:14} {row[0]:10.0f} {row[1]:13.2f}")
+    print(f"pictures/s, agent / curl:             {agent[0] / curl[0]:.2f}")
+    print(f"CPU each, upload / http.client:       {client[1] / bare[1]:.2f}")
+    print(f"CPU each, whole agent / http.client:  {agent[1] / bare[1]:.2f}")
+    print(f"device bytes, written / picture byte: {agent[3]:.3f}")
+
+
+def measure(
+    sink: Sink, folder: Path, pictures: list[Path], work: Path, options: argparse.Namespace
+) -> dict[str, list[tuple[float, ...]]]:
     """Interleave the contestants, so that a drift of the machine meets all alike."""
-    rows: dict[str, list[tuple[float, ...]]] = {"curl": [], "http.client": [], "agent": []}
+    rows: dict[str, list[tuple[float, ...]]] = {"curl": [], "http.client": [], "client": [], "agent": []}
+    items = as_items(pictures)
+    idle_cpu = agent_start_cpu(sink, work, options.workers)
     for _ in range(options.rounds):
         rows["curl"].append(run_curl(sink, pictures, work, options.workers))
         rows["http.client"].append(run_http_client(sink, pictures))
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        speed, _, peak, written = run_agent(sink, folder, len(pictures), work, options.workers)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        rows["agent"].append((speed, cpu / len(pictures) * 1e3, peak, written))
+        rows["client"].append(run_client(sink, items))
+        speed, cpu, peak, written = run_agent(sink, folder, len(pictures), work, options.workers)
+        rows["agent"].append((speed, (cpu - idle_cpu) / len(pictures) * 1e3, peak, written))
     return rows
 
 

@@ -72,3 +72,12 @@ def test_pictures_are_taken_in_whatever_the_link_does(cause: Meaning) -> None:
 def test_nothing_left_to_do_is_done(cause: Meaning) -> None:
     """When the last picture was dropped or settled elsewhere, a link in trouble is no reason to fail."""
     assert is_over(Remaining(taking=False, waiting=0, soonest_due_s=None), paused(cause, 99))
+
+
+def test_a_pause_by_hand_ends_the_run() -> None:
+    """Nothing will be sent until somebody resumes: the run says so instead of waiting for ever."""
+    remaining = Remaining(taking=False, waiting=3, soonest_due_s=None, paused_since="2026-03-14T08:15:02Z")
+    with pytest.raises(TryLater, match=r"paused by hand since 2026-03-14T08:15:02Z; 3 pictures wait\. .*queue resume"):
+        is_over(remaining, LinkState())
+    assert not is_over(Remaining(taking=True, waiting=3, soonest_due_s=None, paused_since="now"), LinkState())
+    assert is_over(Remaining(taking=False, waiting=0, soonest_due_s=None, paused_since="now"), LinkState())

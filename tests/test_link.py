@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
-from wire_rig import MovedClock
 
 from agent.link import Link
 from agent.platform.answers import Meaning
@@ -15,6 +14,8 @@ from agent.workers import Bell, Nursery, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from wire_rig import MovedClock
 
 
 @pytest.fixture
@@ -192,3 +193,38 @@ def test_waiting_uploaders_are_woken(link: Link, clock: MovedClock, bell: Bell) 
     link.report(Meaning.DELIVERED, "")
     assert through.wait(5)
     assert nursery.join(5) == []
+
+
+def test_uploads_rest_by_hand_until_they_are_resumed(link: Link, clock: MovedClock, bell: Bell) -> None:
+    """A pause by hand holds for all and for ever, whatever the link does; its end wakes those who wait."""
+    with capture_logs() as logs:
+        link.pause("2026-03-14T08:15:02Z")
+        link.pause("2026-03-14T08:15:02Z")
+        clock.advance(10**6)
+        assert [link.enter() for _ in range(3)] == [float("inf")] * 3
+        link.report(Meaning.DELIVERED, "what was under way")
+        assert link.enter() == float("inf")
+        assert link.paused_since == "2026-03-14T08:15:02Z"
+        heard = bell.rings()
+        link.pause(None)
+        link.pause(None)
+    assert bell.rings() == heard + 1
+    assert link.enter() is None
+    assert [entry["event"] for entry in logs] == ["uploads_paused", "uploads_resumed"]
+
+
+def test_a_person_may_hurry_a_pause(link: Link, bell: Bell) -> None:
+    """The wait under way ends at once, for one probe; that the link is in trouble is not forgotten."""
+    link.report(Meaning.BUSY, "later", retry_after_s=3600.0)
+    heard = bell.rings()
+    link.hurry()
+    assert bell.rings() == heard + 1
+    assert [link.enter(), link.enter()] == [None, float("inf")]
+    assert link.report(Meaning.BUSY, "later").failures == 2
+
+
+def test_hurrying_does_not_end_a_pause_by_hand(link: Link) -> None:
+    """Somebody wanted silence: only that somebody ends it."""
+    link.pause("2026-03-14T08:15:02Z")
+    link.hurry()
+    assert link.enter() == float("inf")

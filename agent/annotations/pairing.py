@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
 _SUFFIXES = (".json", ".txt")
 
 
@@ -13,7 +11,7 @@ def sidecar_names(picture_name: str) -> tuple[str, ...]:
     `belt.jpg` has `belt.annotations.json`, `belt.jpg.json`, `belt.json` and `belt.txt`: what can only be meant for
     this agent or this picture comes before what `belt.png` would share.
     """
-    stem = PurePath(picture_name).stem
+    stem = picture_name.rpartition(".")[0] or picture_name
     return f"{stem}.annotations.json", f"{picture_name}.json", f"{stem}.json", f"{stem}.txt"
 
 

@@ -41,7 +41,7 @@ def command(inherited: Path | None, given: Path | None, picture: str, *, as_json
         for name, value in receipt.items():
             click.echo(f"{name:16} {safe('-' if value is None else value)}")
     if receipt is None:
-        raise AgentError(f"no receipt for {picture}: {_instead(trace)}")
+        raise AgentError(f"no receipt for {safe(picture)}: {_instead(trace)}")
 
 
 def _find(reader: Reader, picture: str) -> Trace:

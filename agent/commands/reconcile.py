@@ -57,7 +57,7 @@ def command(
 
 def _listing(configuration: Configuration, directory: Path, *, recursive: bool) -> Listing:
     """List a folder by the patterns, and under the path, by which the agent watches it."""
-    from agent.config.settings import WatchSettings
+    from agent.config.sources import WatchSettings
     from agent.sources.listing import Listing
 
     here = directory.resolve()

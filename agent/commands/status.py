@@ -48,6 +48,8 @@ def _lines(status: Status) -> Iterator[str]:
         yield f"uploads   paused by hand since {status.paused_since}; go on with: acusight-agent queue resume"
     if link.get("state") == "paused":
         yield f"link      paused ({link['cause']}): {link['reason']}"
+    for source, reason in (status.state or {}).get("intake_paused", {}).items():
+        yield f"intake    {source} paused: {reason}"
     if status.last_delivery is not None:
         yield f"last sent {status.last_delivery['filename']} at {status.last_delivery['delivered_at']}"
     if status.oldest_waiting is not None:
@@ -65,6 +67,8 @@ def _verdict(status: Status) -> str:
         return f"PAUSED BY HAND: {status.waiting} pictures wait"
     if link.get("state") == "paused":
         return f"WAITING FOR THE LINK: {status.waiting} pictures wait, none is lost"
+    if paused := (status.state or {}).get("intake_paused"):
+        return f"INTAKE PAUSED ({', '.join(paused)}): {status.waiting} pictures wait"
     if status.quarantined:
         return f"RUNNING, {status.quarantined} pictures quarantined: {status.waiting} pictures wait"
     return f"RUNNING: {status.waiting} pictures wait"

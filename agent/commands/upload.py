@@ -92,7 +92,7 @@ def _hand_over(
     from agent.app import House
     from agent.clock import SystemClock
     from agent.handover import hand_over
-    from agent.spool.spool import is_owned
+    from agent.spool.ownership import is_owned
 
     house = House(configuration, environment, clock=SystemClock())
     with house.open_spool(owner=False) as spool:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.config.lines import KeyPath
-    from agent.config.settings import Settings, WatchSettings
+    from agent.config.settings import Settings
+    from agent.config.sources import WatchSettings
 
 
 def conflicts(settings: Settings) -> Iterator[tuple[KeyPath, str]]:

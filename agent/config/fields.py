@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -41,6 +41,7 @@ Bytes = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "examples": ["500 MB"]}]}),
 ]
 Pixels = Annotated[int, Field(gt=0, le=65_535)]
+WhenFull = Literal["pause", "thin", "oldest", "newest"]
 
 
 class Section(BaseModel):

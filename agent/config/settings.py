@@ -6,14 +6,14 @@ file and environment into it.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from agent.config.address import check_url
 from agent.config.device_key import checked_key
-from agent.config.fields import Bytes, FilePath, Name, Pixels, Seconds, Section, Timeout, Word
+from agent.config.fields import Bytes, FilePath, Seconds, Section, Timeout, Word
+from agent.config.sources import CameraSettings, WatchSettings  # noqa: TC001 (pydantic reads the annotations)
 
 
 class ServerSettings(Section):
@@ -62,100 +62,6 @@ class ModelSettings(Section):
     version: Word | None = Field(default=None, description="The model's version.")
 
 
-def _folder_name(fields: dict[str, Any]) -> str:
-    return Path(fields["path"]).name
-
-
-class WatchSettings(Section):
-    """A folder whose pictures are uploaded."""
-
-    path: FilePath = Field(description="The folder to watch.")
-    name: Name = Field(
-        default_factory=_folder_name,
-        validate_default=True,
-        description="The source's name, unique among all sources, part of file names; by default the folder's.",
-    )
-    recursive: bool = Field(default=False, description="Also watch the folders below.")
-    patterns: tuple[Word, ...] = Field(
-        default=("*.jpg", "*.jpeg", "*.png", "*.webp", "*.bmp", "*.tif", "*.tiff"),
-        min_length=1,
-        description="Which file names are pictures, without regard to upper and lower case.",
-    )
-    classes: tuple[Word, ...] = Field(
-        default=(), description="Class names by index, for sidecars that hold numbers only."
-    )
-    settle_s: Seconds = Field(
-        default=1.0, description="How long a file must stay unchanged before it counts as written, in seconds."
-    )
-    sidecar_wait_s: Seconds = Field(
-        default=2.0, description="How long a picture waits for the sidecar with its annotations, in seconds."
-    )
-    rescan_s: Timeout = Field(default=30.0, description="Time between two full scans of the folder, in seconds.")
-    verify: Literal["structure", "decode"] = Field(
-        default="structure",
-        description='How a picture is checked: "structure" reads its markers and checksums, "decode" also decodes it.',
-    )
-    after_delivery: Literal["keep", "delete", "move"] = Field(
-        default="keep", description='What becomes of a file once its picture is delivered: "keep", "delete" or "move".'
-    )
-    move_to: FilePath | None = Field(
-        default=None,
-        validate_default=True,
-        description='Where delivered files go with after_delivery = "move": a folder that is not watched itself.',
-    )
-
-    @field_validator("move_to")
-    @classmethod
-    def _check_move_to(cls, folder: Path | None, info: ValidationInfo) -> Path | None:
-        if folder is None and info.data.get("after_delivery") == "move":
-            raise ValueError('is needed with after_delivery = "move"; name a folder that is not watched')
-        return folder
-
-
-class CameraSettings(Section):
-    """A camera, a stream, a video file, or a program that writes JPEGs."""
-
-    name: Name = Field(description="The source's name, unique among all sources, part of file names.")
-    # A camera's URL may hold a password: kept out of the `repr`.
-    source: Word = Field(
-        repr=False,
-        coerce_numbers_to_str=True,
-        description="What to open: 0, /dev/…, rtsp://…, http://…, a video file or glob, gst:PIPELINE or cmd:PROGRAM.",
-    )
-    interval_s: Seconds | None = Field(
-        default=None,
-        description="Time between two pictures, in seconds; 0 takes every frame; 1.0 where fps is not set either.",
-    )
-    fps: float | None = Field(
-        default=None, gt=0, le=1000, description="Pictures per second; set either this or interval_s."
-    )
-    width: Pixels | None = Field(default=None, description="Frame width to ask the camera for, in pixels.")
-    height: Pixels | None = Field(default=None, description="Frame height to ask the camera for, in pixels.")
-    fourcc: str | None = Field(
-        default=None,
-        pattern=r"^[ -~]{4}$",
-        description='Pixel format to ask the camera for, four characters such as "MJPG".',
-    )
-    open_timeout_s: Timeout = Field(default=10.0, description="Longest wait for the camera to open, in seconds.")
-    stall_timeout_s: Timeout = Field(
-        default=10.0, description="Silence after which the camera is reopened, in seconds."
-    )
-
-    @field_validator("fps")
-    @classmethod
-    def _check_fps(cls, fps: float | None, info: ValidationInfo) -> float | None:
-        if fps is not None and info.data.get("interval_s") is not None:
-            raise ValueError("says the same as interval_s; keep one of the two")
-        return fps
-
-    @property
-    def period_s(self) -> float:
-        """The time between two pictures, whichever way it was written; 0 for every frame."""
-        if self.fps is not None:
-            return 1.0 / self.fps
-        return 1.0 if self.interval_s is None else self.interval_s
-
-
 class EncodeSettings(Section):
     """How pictures are prepared for the platform."""
 
@@ -180,8 +86,15 @@ class SpoolSettings(Section):
         "state folder.",
     )
     max_bytes: Bytes = Field(default=4_000_000_000, gt=0, description="Most that the spool may hold, in bytes.")
+    max_items: int = Field(default=1_000_000, gt=0, le=10**9, description="Most pictures that the spool may hold.")
     min_free_bytes: Bytes = Field(
         default=500_000_000, description="Free disk space that the spool leaves alone, in bytes."
+    )
+    min_free_inodes: int = Field(
+        default=1000,
+        ge=0,
+        le=10**12,
+        description="Free inodes that the spool leaves alone, where the file system has a fixed number of them.",
     )
     quarantine_max_items: int = Field(
         default=1000, gt=0, le=1_000_000, description="Most refused pictures to keep; beyond it the oldest is dropped."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
 
 from agent.demo.leash import leash
@@ -25,7 +25,8 @@ class AgentProcess:
     """An agent at work on the premises, inside a `with`; its log goes to the terminal, or `quietly` into a file."""
 
     def __init__(self, premises: Premises, environment: Mapping[str, str], *, quietly: bool = False) -> None:
-        self.log = premises.agent_log if quietly else None
+        self._log = premises.agent_log
+        self._quietly = quietly
         self._command = [*leash(), sys.executable, "-m", "agent", "-c", str(premises.config_file), "run"]
         self._environment = environment
         self._child: subprocess.Popen[bytes] | None = None
@@ -42,10 +43,14 @@ class AgentProcess:
         """The exit status of an agent that has ended by itself; None while it runs."""
         return self._child.poll() if self._child else None
 
+    @property
+    def words(self) -> str:
+        """Where to read what the agent said."""
+        return f"What it said is in {self._log}" if self._quietly else "Its last lines above say why"
+
     def start(self, *options: str) -> None:
         """Start an agent; `options` are those of its verb `run`."""
-        with disk(self.log) if self.log else nullcontext(), ExitStack() as opened:
-            stderr = opened.enter_context(self.log.open("ab")) if self.log else None
+        with disk(self._log), self._log.open("ab") if self._quietly else nullcontext() as stderr:
             self._child = subprocess.Popen(
                 [*self._command, *options], stdin=subprocess.DEVNULL, stderr=stderr, env=self._environment
             )
@@ -87,8 +92,7 @@ def platform(premises: Premises, port: int) -> Iterator[SandboxProcess]:
 def check_alive(premises: Premises, sandbox: SandboxProcess, agent: AgentProcess) -> None:
     """Raise an AgentError that names a program which has ended by itself."""
     if agent.status is not None:
-        remedy = f"What it said is in {agent.log}" if agent.log else "Its last lines above say why"
-        raise AgentError(f"the agent ended by itself, with status {agent.status}", remedy=remedy)
+        raise AgentError(f"the agent ended by itself, with status {agent.status}", remedy=agent.words)
     if sandbox.status is not None:
         raise AgentError(
             f"the sandbox ended by itself, with status {sandbox.status}",

@@ -34,5 +34,5 @@ def show(premises: Premises, port: int, environment: Mapping[str, str], say: Cal
         with AgentProcess(premises, environment) as agent:
             while not signals.wait(LOOK_EVERY_S):
                 check_alive(premises, sandbox, agent)
-            say("Stopping the agent, then the sandbox …")
+            say("Stopping the agent, then the sandbox ...")
     say("Stopped. Run it again to go on: what has not arrived is kept.")

@@ -84,13 +84,13 @@ class Tour:
     def run(self) -> Outcome:
         """Walk through it all; raises Interrupted on a signal, and AgentError where a program ends by itself."""
         began = time.monotonic()
-        self._say(f"A small Acusight is up at {self._sandbox.url}/. Writing {PICTURES} pictures with boxes …")
+        self._say(f"A small Acusight is up at {self._sandbox.url}/. Writing {PICTURES} pictures with boxes ...")
         album = shots(PICTURES)
         self._write(album[:BEFORE])
         self._until(lambda: self._books.account(FOLDER).delivered >= BEFORE)
-        self._say(f"{BEFORE} have arrived. Killing the sandbox; the pictures go on …")
+        self._say(f"{BEFORE} have arrived. Killing the sandbox; the pictures go on ...")
         outage_s, held = self._outage(album[BEFORE:UNTIL])
-        self._say(f"The sandbox is back after {outage_s:.1f} s, {held} pictures waited on disk. Now the rest …")
+        self._say(f"The sandbox is back after {outage_s:.1f} s, {held} pictures waited on disk. Now the rest ...")
         self._write(album[UNTIL:])
         self._until(self._is_all_delivered)
         self._finish()

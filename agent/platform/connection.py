@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 STRIDE = 262_144
 PIECE = 65_536
 KEEPALIVE_S = 30.0
+INFORMATIONAL = frozenset(range(100, 200)) - {101}  # come before the answer, and are none
 EARLY_ANSWER_S = 1.0  # a server that refuses in the middle of a body has answered already
 
 
@@ -97,6 +98,9 @@ class Connection:
         answer = HTTPResponse(_Source(self._sock, time.monotonic() + timeout_s), method=method)  # type: ignore[arg-type]  # all that it asks of a socket is a file
         with _translated(httpx.ReadError, httpx.ReadTimeout):
             answer.begin()
+            while answer.status in INFORMATIONAL:
+                answer.headers = None  # type: ignore[assignment]  # which makes `begin` read on
+                answer.begin()
         return answer
 
     def rest(self) -> None:

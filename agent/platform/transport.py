@@ -37,7 +37,9 @@ class Transport(httpx.BaseTransport):
         except BaseException:
             self._drop()
             raise
-        return httpx.Response(answer.status, headers=answer.getheaders(), stream=_Body(answer, self._finish))
+        # As they stood on the wire: proxies put other things than ASCII into headers, which httpx refuses as text.
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.getheaders()]
+        return httpx.Response(answer.status, headers=headers, stream=_Body(answer, self._finish))
 
     def abort(self) -> None:
         """Break off what is under way, from any thread."""

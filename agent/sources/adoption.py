@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
-from agent.errors import Reject, SpoolFull, SpoolUnavailable, Wait
+from agent.errors import BadPicture, Reject, SpoolFull, SpoolUnavailable, Wait
 from agent.pictures.inspect import NotWhole
 from agent.sources.drafting import Vanished, open_regular, open_sidecar
 from agent.sources.listing import sighting
+from agent.spool.allowance import NoRoom
 from agent.spool.records import Mark
+from agent.spool.room import REASONS
 
 if TYPE_CHECKING:
     import os
@@ -37,6 +39,11 @@ class Taken:
 @dataclass(frozen=True, slots=True)
 class Old:
     """These bytes were captured before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgone:
+    """There is no room for it, and its source gives up the newest: it is on record as dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class Unfit:
 
 
 ReadyAt: TypeAlias = "Callable[[str, SidecarFile | None], float | None]"
-Outcome = Taken | Old | Gone | Changed | Unfinished | Withheld | Unpaired | Unfit
+Outcome = Taken | Old | Forgone | Gone | Changed | Unfinished | Withheld | Unpaired | Unfit
 
 
 class Adopter:
@@ -129,7 +136,18 @@ class Adopter:
         # A file whose inode we have seen with other bytes is rewritten in place: a link would share its fate.
         rewritten = known is not None and known.inode == seen.inode
         draft = self._drafter.draft(name, descriptor, status, picture, sidecar, copy=rewritten)
-        staged = self._inbox.stage(draft)
+        if draft.size > self._spool.max_bytes:
+            # It would never have room, and would hold up all others.
+            raise BadPicture(
+                f"it has {draft.size} bytes, more than the spool may hold", remedy="Raise spool.max_bytes."
+            )
+        try:
+            staged = self._inbox.stage(draft)
+        except NoRoom:
+            if self._plan.when_full != "newest":
+                raise
+            self._inbox.pass_over(draft, REASONS["newest"])
+            return Forgone()
         if staged.copied_because is not None:
             self._say_copied(staged.copied_because)
         return Taken(staged)
@@ -138,7 +156,7 @@ class Adopter:
         """Tell whether these bytes were captured under this name, or this file under another."""
         if known is not None and known.sha256 == picture.sha256:
             return True
-        renamed = self._spool.known_inode(self._plan.name, seen.inode, seen.size, seen.mtime_ns)
+        renamed = self._spool.history.known_inode(self._plan.name, seen.inode, seen.size, seen.mtime_ns)
         return renamed == picture.sha256
 
     def _say_copied(self, reason: str) -> None:

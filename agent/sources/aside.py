@@ -26,7 +26,7 @@ class Aside:
 
         Then it is not to be said either: it would be at every walk.
         """
-        if len(self._refused) >= REFUSED:
+        if len(self._refused) + len(self._earlier) >= REFUSED:
             return False
         self._refused[name] = seen
         return True

@@ -7,7 +7,6 @@ the settle time; one without waits up to `wait_s`, and is looked at again as soo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,4 +72,5 @@ class CompanionWait:
 
 
 def _stem(picture: str) -> str:
-    return str(PurePath(picture).with_suffix(""))
+    stem, dot, suffix = picture.rpartition(".")
+    return stem if dot and "/" not in suffix else picture

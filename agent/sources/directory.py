@@ -13,7 +13,7 @@ import structlog
 
 from agent.annotations.pairing import is_sidecar
 from agent.errors import SpoolDamaged, SpoolFull, SpoolUnavailable
-from agent.sources.adoption import Changed, Gone, Old, Taken, Unfinished, Unfit, Unpaired, Withheld
+from agent.sources.adoption import Changed, Forgone, Gone, Old, Taken, Unfinished, Unfit, Unpaired, Withheld
 from agent.sources.aside import Aside
 from agent.sources.companion import CompanionWait
 from agent.sources.memory import PIECE, Memory, is_at
@@ -70,7 +70,7 @@ class DirectoryWatch:
         self._pictures = SettleTracker(plan.settle_s)
         self._sidecars = CompanionWait(settle_s=plan.settle_s, wait_s=plan.sidecar_wait_s)
         self._aside = Aside()
-        self._pause = Pause(plan.name)
+        self._pause = Pause(plan.name, pulse)
 
     def run(self) -> None:
         """Watch until the stop is set; in a `once` run until everything that is there has been taken."""
@@ -93,6 +93,7 @@ class DirectoryWatch:
         try:
             self._look_around()
             self._take_due()
+            self._pause.end()
         except SpoolDamaged:
             raise
         except (SpoolFull, SpoolUnavailable) as error:
@@ -101,13 +102,13 @@ class DirectoryWatch:
     def _hear(self) -> None:
         if self._notices.take_overflow():
             self._rounds.ask()
-        now = self._clock.boot()
         for name in self._notices.take():
             if self._listing.wants(name):
                 found = self._listing.look(name)
                 if found is not None:
-                    self._see(name, found, now)
+                    self._see(name, found)
             elif is_sidecar(name) and (picture := self._sidecars.picture_of(name)) is not None:
+                now = self._clock.boot()
                 self._sidecars.note(picture, self._listing.look_beside(picture), now)
                 self._pictures.hasten(picture, now + self._plan.settle_s)
 
@@ -116,28 +117,32 @@ class DirectoryWatch:
         if self._rounds.begin():
             self._notices.ensure()
             self._memory.begin_walk()
-        now = self._clock.boot()
-        while self._rounds.walking and self._room() > 0 and not self._stop.is_set():
-            self._pulse.beat(self._plan.name)
+        while self._rounds.walking and self._room() > 0 and self._goes_on():
             piece = self._rounds.piece(min(PIECE, self._room()))
             try:
                 for name, found in self._memory.unknown(piece):
-                    self._see(name, found, now)
+                    self._see(name, found)
             except SpoolUnavailable:
                 self._rounds.give_up()
                 raise
             if not piece and not self._rounds.away:
                 self._aside.end_walk()
-                self._memory.forget_gone(self._stop)
+                self._memory.forget_gone(self._goes_on)
+
+    def _goes_on(self) -> bool:
+        """Say that something moved, and tell whether to go on."""
+        self._pulse.beat(self._plan.name)
+        return not self._stop.is_set()
 
     def _room(self) -> int:
         """Return how many files more may be tracked; those that were delayed do not keep others out."""
         return TRACKED - len(self._pictures) + len(self._aside.delayed())
 
-    def _see(self, name: str, found: Sighting, now: float) -> None:
+    def _see(self, name: str, found: Sighting) -> None:
+        now = self._clock.boot()
         if self._aside.is_refused(name, found):
-            return
-        if name not in self._pictures and self._room() <= 0:
+            self._forget(name)
+        elif name not in self._pictures and self._room() <= 0:
             self._rounds.ask()
         elif self._pictures.see(name, found, now):
             self._aside.forget(name)
@@ -154,9 +159,8 @@ class DirectoryWatch:
         try:
             known = self._memory.of([name for name, _ in due])
             for name, seen in due:
-                if self._stop.is_set():
+                if not self._goes_on():
                     break
-                self._pulse.beat(self._plan.name)
                 mark = known.get(name)
                 if mark is not None and is_at(mark, seen):
                     self._forget(name)
@@ -165,25 +169,25 @@ class DirectoryWatch:
             self._commit(staged)
         except SpoolDamaged:
             raise
-        except (SpoolFull, SpoolUnavailable):
+        except (SpoolFull, SpoolUnavailable) as error:
             now = self._clock.boot()
             for other, _ in due:
-                # The one that was refused goes behind the others: it alone may be too much.
-                self._pictures.postpone(other, now, until=now + PAUSE_S * (2 if other == name else 1))
+                # It may be the fault of this one file, which goes behind the others then.
+                blamed = other == name and not isinstance(error, SpoolFull)
+                self._pictures.postpone(other, now, until=now + PAUSE_S * (2 if blamed else 1))
             self._commit(staged)
             raise
 
     def _enter(self, name: str, outcome: Outcome, seen: Sighting, staged: list[tuple[str, Staged]]) -> None:
-        now = self._clock.boot()
         match outcome:
             case Taken(one):
                 staged.append((name, one))
-            case Old() | Gone():
+            case Old() | Gone() | Forgone():
                 self._forget(name)
             case Changed(found):
-                self._see(name, found, now)
+                self._see(name, found)
             case Unpaired(until):
-                self._pictures.postpone(name, now, until=until)
+                self._pictures.postpone(name, self._clock.boot(), until=until)
             case Unfinished(reason):
                 self._delay(name, reason, aloud_after_s=LONGEST_WAIT_S)
             case Withheld(reason):
@@ -213,7 +217,7 @@ class DirectoryWatch:
         wait_s = self._pictures.postpone(name, self._clock.boot())
         if not self._aside.has_room(name):
             self._forget(name)  # a later walk finds it again
-        elif self._aside.delay(name, reason, aloud=wait_s >= aloud_after_s):
+        elif self._aside.delay(name, reason, aloud=wait_s >= aloud_after_s and not self._stop.is_set()):
             log.warning("file_delayed", source=self._plan.name, path=name, reason=reason)
 
     def _ready_at(self, name: str, sidecar: SidecarFile | None) -> float | None:

@@ -55,7 +55,7 @@ class Darkroom(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WatchPlan:
-    """How one directory is watched; `after` is what delivery does to its files."""
+    """How one directory is watched; `after` is what delivery does to its files, `when_full` what a full spool does."""
 
     name: str
     root: Path
@@ -68,6 +68,7 @@ class WatchPlan:
     decode: bool = False
     after: str = "keep"
     move_to: Path | None = None
+    when_full: str = "pause"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +124,13 @@ def open_sidecar(root: Path, picture: str) -> Iterator[SidecarFile | None]:
 
     Its sighting is of after the reading: where that is the one that has settled, the content is of then, too.
     """
-    folder = Path(picture).parent
+    folder, slash, last = picture.rpartition("/")
     with ExitStack() as stack:
-        for candidate in sidecar_names(Path(picture).name):
-            name = str(folder / candidate)
+        for candidate in sidecar_names(last):
+            name = f"{folder}{slash}{candidate}"
+            # Most pictures have none or one of the four: a look costs a third of a refused opening.
+            if not os.path.lexists(f"{root}/{name}"):
+                continue
             try:
                 descriptor, _ = stack.enter_context(open_regular(root / name))
             except Vanished:

@@ -30,6 +30,7 @@ class Listing:
 
     def __init__(self, root: Path, patterns: Sequence[str], *, recursive: bool) -> None:
         self.root = root
+        self._root = str(root)  # joined by hand: a Path a look is half of what a scan costs
         self.recursive = recursive
         self._wanted = re.compile("|".join(fnmatch.translate(pattern.lower()) for pattern in patterns))
         self._closed: set[str] = set()
@@ -56,7 +57,7 @@ class Listing:
     def look(self, name: str) -> Sighting | None:
         """Return what a name stands for now; None where it is no regular file any more."""
         try:
-            status = (self.root / name).lstat()
+            status = os.lstat(f"{self._root}/{name}")
         except OSError:
             return None
         return sighting(status) if stat.S_ISREG(status.st_mode) else None
@@ -73,7 +74,7 @@ class Listing:
     def is_gone(self, name: str) -> bool:
         """Tell whether nothing has this name; where that cannot be seen, it is not gone."""
         try:
-            (self.root / name).lstat()
+            os.lstat(f"{self._root}/{name}")
         except OSError as error:
             return isinstance(error, FileNotFoundError)
         return False

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.sources.listing import Listing
     from agent.sources.settle import Sighting
     from agent.spool.records import Known
     from agent.spool.spool import Spool
-    from agent.workers import Stop
 
 REMEMBERED = 200_000
 PIECE = 256  # names asked of the spool in one question
@@ -26,7 +27,7 @@ class Memory:
 
     def of(self, names: list[str]) -> dict[str, Known]:
         """Return what is remembered of files by these names."""
-        return self._spool.known(self._source, names)
+        return self._spool.history.known(self._source, names)
 
     def begin_walk(self) -> None:
         """Wait for this walk's own witness."""
@@ -38,22 +39,22 @@ class Memory:
         self._witness = next(iter(known), self._witness)
         return [(name, seen) for name, seen in piece if name not in known or not is_at(known[name], seen)]
 
-    def forget_gone(self, stop: Stop) -> None:
+    def forget_gone(self, goes_on: Callable[[], bool]) -> None:
         """Where very much is remembered, forget the files that are no more; to be called at the end of a walk.
 
         The walk must have seen a captured file, and that must still be there: the files of a disk that is not
         mounted are not gone, and would all be sent once more.
         """
-        if self._witness is None or self._spool.known_count(self._source) <= REMEMBERED:
+        if self._witness is None or self._spool.history.known_count(self._source) <= REMEMBERED:
             return
         after = ""
-        while not stop.is_set() and (names := self._spool.known_names(self._source, after, PIECE)):
+        while goes_on() and (names := self._spool.history.known_names(self._source, after, PIECE)):
             after = names[-1]
             gone = [name for name in names if self._listing.is_gone(name)]
             if self._listing.look(self._witness) is None:
                 return
             if gone:
-                self._spool.forget(self._source, gone)
+                self._spool.history.forget(self._source, gone)
 
 
 def is_at(known: Known, seen: Sighting) -> bool:

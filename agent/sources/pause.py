@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from agent.sources.report import Hush
-
 if TYPE_CHECKING:
     from agent.errors import SpoolFull, SpoolUnavailable
+    from agent.health import Pulse
 
 log = structlog.get_logger(__name__)
 
@@ -20,13 +19,17 @@ PAUSE_S = 2.0
 class Pause:
     """Lasts until `until` on the boot clock; a reason that goes on is said again every ten minutes only."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, pulse: Pulse) -> None:
         self.until = -math.inf
         self._source = source
-        self._hush = Hush()
+        self._pulse = pulse
 
     def begin(self, error: SpoolFull | SpoolUnavailable, now: float) -> None:
         """Pause for two seconds."""
         self.until = now + PAUSE_S
-        if self._hush.lets(str(error), now):
+        if self._pulse.pause(self._source, str(error)):
             log.warning("intake_paused", source=self._source, reason=str(error))
+
+    def end(self) -> None:
+        """Go on: the spool took what there was."""
+        self._pulse.resume(self._source)

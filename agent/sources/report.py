@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
+
+from agent.hush import Hush
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from agent.sources.feeds import Opened, Pulse, Shot
 
 log = structlog.get_logger(__name__)
-
-REPEAT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +40,6 @@ class CameraState:
     asked: str = ""
     got: str = ""
     problem: str = ""
-
-
-class Hush:
-    """Lets a thing be said when it is new, and again only after `every_s`. Pure."""
-
-    def __init__(self, every_s: float = REPEAT_S) -> None:
-        self._every_s = every_s
-        self._said: tuple[str, float] | None = None
-
-    def lets(self, text: str, now: float) -> bool:
-        """Tell whether to say it; texts that differ in figures and addresses alone are the same."""
-        text = re.sub(r"\S*\d\S*", "#", text)
-        if self._said and self._said[0] == text and now - self._said[1] < self._every_s:
-            return False
-        self._said = (text, now)
-        return True
-
-    def forget(self) -> None:
-        """Let the next thing be said, whatever it is."""
-        self._said = None
 
 
 class Report:

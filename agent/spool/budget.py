@@ -6,41 +6,94 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What gives way when a source finds the spool full: `pause`, `thin`, `oldest` or `newest`.
+
+    `frees_disk` is false where originals stay: to drop their items makes room under the caps, not on the disk.
+    """
+
+    when_full: str = "pause"
+    frees_disk: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What the spool may use: a cap on its own bytes, a floor of free bytes on its disk, items set aside."""
+    """What the spool may use: caps on its own bytes and items, floors of what is free on its disk."""
 
     max_bytes: int
     min_free_bytes: int
     quarantine_max_items: int = 1000
+    max_items: int = 1_000_000
+    min_free_inodes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is used now, in bytes; what is being written counts as written."""
+    """What is used now; what is being written counts as written.
+
+    `free_inodes` is None where the file system has no fixed number of them.
+    """
 
     spool_bytes: int
     free_bytes: int
+    spool_items: int = 0
+    free_inodes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """What is missing for one more picture: so many bytes or items have to go, from the disk or from the books."""
+
+    why: str
+    size: int = 0
+    items: int = 0
+    on_disk: bool = False
 
 
 # Rows, their journal and a folder entry, generously: a picture that is only linked still costs this much disk.
 OVERHEAD_BYTES = 32_768
+# A folder for the picture, and what SQLite may need beside its file.
+OVERHEAD_INODES = 4
 
 
-def refusal(usage: Usage, limits: Limits, *, size: int, linked: bool) -> str | None:
-    """Say why a picture of `size` bytes has no room, or None where it has.
+def shortage(usage: Usage, limits: Limits, *, size: int, linked: bool) -> Shortage | None:
+    """Say what is missing for a picture of `size` bytes, or None where it has room.
 
-    A linked picture takes no new disk space now, but it counts against the cap: it is the spool that keeps its
+    A linked picture takes no new disk space now, but it counts against the caps: it is the spool that keeps its
     bytes once the original is gone.
     """
-    if usage.spool_bytes + size > limits.max_bytes:
-        return (
+    over = usage.spool_bytes + size - limits.max_bytes
+    if over > 0:
+        return Shortage(
             f"the spool is full: {usage.spool_bytes} bytes wait, {size} more would pass "
-            f"spool.max_bytes = {limits.max_bytes}"
+            f"spool.max_bytes = {limits.max_bytes}",
+            size=over,
         )
-    needed = OVERHEAD_BYTES + (0 if linked else size)
-    if usage.free_bytes - needed < limits.min_free_bytes:
-        return (
+    if usage.spool_items >= limits.max_items:
+        return Shortage(
+            f"the spool is full: {usage.spool_items} pictures wait, spool.max_items = {limits.max_items}",
+            items=usage.spool_items + 1 - limits.max_items,
+        )
+    return _on_disk(usage, limits, size=0 if linked else size, files=0 if linked else 1)
+
+
+def _on_disk(usage: Usage, limits: Limits, *, size: int, files: int) -> Shortage | None:
+    below = limits.min_free_bytes - (usage.free_bytes - size - OVERHEAD_BYTES)
+    if below > 0:
+        return Shortage(
             f"the disk is nearly full: {usage.free_bytes} bytes are free, "
-            f"spool.min_free_bytes = {limits.min_free_bytes}"
+            f"spool.min_free_bytes = {limits.min_free_bytes}",
+            size=below,
+            on_disk=True,
+        )
+    if usage.free_inodes is None:
+        return None
+    below = limits.min_free_inodes - (usage.free_inodes - files - OVERHEAD_INODES)
+    if limits.min_free_inodes > 0 and below > 0:
+        return Shortage(
+            f"the disk is nearly out of inodes: {usage.free_inodes} are free, "
+            f"spool.min_free_inodes = {limits.min_free_inodes}",
+            items=below,
+            on_disk=True,
         )
     return None

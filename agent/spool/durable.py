@@ -80,18 +80,22 @@ def link_through(descriptor: int, target: Path) -> None:
     os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor, follow_symlinks=True)
 
 
-def link_open_file(descriptor: int, target: Path) -> None:
-    """Give the very file behind `descriptor` a second name, and flush its bytes.
+def link_open_file(descriptor: int, target: Path) -> bool:
+    """Give the very file behind `descriptor` a second name, and flush its bytes; tell whether they are flushed.
 
     The link goes through the descriptor, not through the path: whatever is put under the old name meanwhile
-    cannot slip in between the check and the link. Raises the bare `OSError`, whose number decides what to try next.
+    cannot slip in between the check and the link. Raises the bare `OSError`, whose number decides what to try next;
+    a flush that failed takes the link back.
     """
     link_through(descriptor, target)
     try:
         os.fsync(descriptor)
     except OSError:
-        target.unlink(missing_ok=True)
-        raise
+        # Where this fails too, the copy takes the link's place, or the next start finds that its row is missing.
+        with suppress(OSError):
+            target.unlink()
+        return False
+    return True
 
 
 def _write_all(descriptor: int, piece: bytes) -> None:

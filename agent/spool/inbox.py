@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 from agent.clock import utc_text
 from agent.errors import SpoolFull, SpoolUnavailable, Wait
 from agent.spool import ledger
-from agent.spool.budget import Limits, Usage, refusal
+from agent.spool.allowance import NoRoom
 from agent.spool.durable import remove
 from agent.spool.records import Opened, Staged, origin_text, stored_inode, stored_path, upload_filename
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from agent.spool.allowance import Allowance
     from agent.spool.commits import Commits
+    from agent.spool.losses import Losses
     from agent.spool.records import Draft, Mark
     from agent.spool.shelf import Shelf
     from agent.workers import Bell
@@ -44,24 +46,13 @@ PROGRESS = "INSERT OR REPLACE INTO progress(source, path, fingerprint, next_fram
 class Inbox:
     """Takes drafts in, within the limits; one a process, used by every intake thread."""
 
-    def __init__(
-        self,
-        commits: Commits,
-        shelf: Shelf,
-        limits: Limits,
-        *,
-        free_bytes: Callable[[], int],
-        held_bytes: Callable[[], int],
-        arrived: Bell,
-    ) -> None:
+    def __init__(self, commits: Commits, shelf: Shelf, allowance: Allowance, *, losses: Losses, arrived: Bell) -> None:
         self._commits = commits
         self._shelf = shelf
-        self._limits = limits
-        self._free_bytes = free_bytes
-        self._held_bytes = held_bytes
+        self._allowance = allowance
+        self._losses = losses
         self._arrived = arrived
         self._lock = threading.Lock()
-        self._reserved = 0
         self._sequences = range(0)
         self._staged: set[int] = set()
         self._limbo: list[Staged] = []
@@ -69,18 +60,17 @@ class Inbox:
     def stage(self, draft: Draft) -> Staged:
         """Put a draft's bytes into the spool under their final name.
 
-        Raises `SpoolFull` or `SpoolUnavailable` where the disk or the limits refuse, `Wait` where the file changed
-        since it was checked; then nothing of it stays. Whoever stages must `commit` or `abandon`.
+        Raises `NoRoom` where the limits refuse, `SpoolFull` or `SpoolUnavailable` where the disk does, `Wait` where
+        the file changed since it was checked; then nothing of it stays. Whoever stages must `commit` or `abandon`.
         """
         if self._limbo:
             self._commits.run(_reserve_block)  # any commit that holds will do
             self._clear_limbo()
-        linked = isinstance(draft.body, Opened)
-        self._reserve(draft.size, linked=linked)
+        self._allowance.take(draft.source, draft.size, linked=isinstance(draft.body, Opened))
         try:
             staged = self._shelve(draft, self._next_sequence())
         except BaseException:
-            self._release(draft.size)
+            self._allowance.give_back(draft.size)
             raise
         with self._lock:
             self._staged.add(staged.id)
@@ -100,11 +90,11 @@ class Inbox:
             )
         except Wait:
             # The rows may still be in the journal and come back after a power cut, so the files must outlive them:
-            # they are removed behind the next commit that holds, and until then their bytes stay reserved.
+            # they are removed behind the next commit that holds, and until then their bytes stay set aside.
             with self._lock:
                 self._limbo += ours
             raise
-        self._release(sum(one.draft.size for one in batch))
+        self._allowance.give_back(sum(one.draft.size for one in batch), items=len(batch))
         self._clear_limbo()
         self._arrived.ring()
 
@@ -117,28 +107,32 @@ class Inbox:
         """Remember a watched file without capturing it: its bytes were captured before, under other marks."""
         self._commits.run(lambda connection: _mark(connection, source, mark))
 
-    def count_dropped(self, source: str, sizes: Sequence[int], reason: str) -> None:
+    def count_dropped(self, source: str, reason: str, *, items: int, size: int) -> None:
         """Enter pictures that were captured but found no room, so that the ledger stays true."""
+        self._commits.run(lambda connection: _count_dropped(connection, source, reason, items=items, size=size))
+        self._losses.note(source, reason, items=items, size=size)
+
+    def pass_over(self, draft: Draft, reason: str) -> None:
+        """Enter a watched file as captured and dropped, and remember it; the file itself is left alone."""
 
         def enter(connection: sqlite3.Connection) -> None:
-            items, size = len(sizes), sum(sizes)
-            ledger.count(connection, source, ledger.CAPTURED, size, items=items)
-            ledger.count(connection, source, ledger.DROPPED, size, items=items, reason=reason)
+            _count_dropped(connection, draft.source, reason, items=1, size=draft.size)
+            if draft.mark is not None:
+                _mark(connection, draft.source, draft.mark)
 
         self._commits.run(enter)
-
-    def admit_copy(self, size: int) -> None:
-        """Raise `SpoolFull` where the floor leaves no room for a smaller copy of what is in the spool already."""
-        with self._lock:
-            usage = Usage(0, self._free_bytes() - self._reserved)
-        _admit(refusal(usage, self._limits, size=size, linked=False))
+        self._losses.note(draft.source, reason, items=1, size=draft.size)
 
     def _shelve(self, draft: Draft, sequence: int) -> Staged:
         filename = upload_filename(draft.source, draft.captured_at, sequence, draft.media_type)
         if isinstance(draft.body, bytes):
             return Staged(draft, sequence, filename, self._shelf.write(sequence, filename, draft.body))
         path, copied_because = self._shelf.adopt(
-            sequence, filename, draft.body, draft, lambda: self._check_copy(draft.size)
+            sequence,
+            filename,
+            draft.body,
+            draft,
+            lambda: self._allowance.check_copy(draft.size, set_aside=draft.size),
         )
         beside = self._shelf.lay_beside(path, draft.sidecar)
         return Staged(draft, sequence, filename, path, beside, copied_because)
@@ -151,17 +145,18 @@ class Inbox:
             return is_staged
 
     def _give_up(self, staged: Staged) -> None:
-        self._release(staged.draft.size)
+        self._allowance.give_back(staged.draft.size)
         _remove_quietly(staged.path, staged.beside)
 
     def _insert(self, connection: sqlite3.Connection, batch: Sequence[Staged], ours: Sequence[Staged]) -> None:
         if len(ours) < len(batch):
             raise Wait("pictures were put twice, or after they were given up; they have to be staged again")
         # Another process may have put something since `stage` looked: the last look is inside the transaction.
-        held = ledger.held_bytes(connection)
+        limits = self._allowance.limits
+        held, items = ledger.held(connection)
         size = sum(one.draft.size for one in batch)
-        if held + size > self._limits.max_bytes:
-            raise SpoolFull(f"the spool is full: {held} bytes wait, {size} more would pass spool.max_bytes")
+        if held + size > limits.max_bytes or items + len(batch) > limits.max_items:
+            raise NoRoom(f"the spool is full: {items} pictures with {held} bytes wait")
         for one in batch:
             draft = one.draft
             connection.execute(
@@ -187,22 +182,6 @@ class Inbox:
                 at = draft.position
                 connection.execute(PROGRESS, (draft.source, at.path, at.fingerprint, at.next_frame, at.ended))
 
-    def _reserve(self, size: int, *, linked: bool) -> None:
-        with self._lock:
-            usage = Usage(self._held_bytes() + self._reserved, self._free_bytes() - self._reserved)
-            _admit(refusal(usage, self._limits, size=size, linked=linked))
-            self._reserved += size
-
-    def _release(self, size: int) -> None:
-        with self._lock:
-            self._reserved -= size
-
-    def _check_copy(self, size: int) -> None:
-        """Hold the floor where a link is refused: a copy takes disk space, which only a link would not have."""
-        with self._lock:
-            usage = Usage(self._held_bytes() + self._reserved - size, self._free_bytes() - self._reserved + size)
-        _admit(refusal(usage, self._limits, size=size, linked=False))
-
     def _next_sequence(self) -> int:
         with self._lock:
             if not self._sequences:
@@ -218,17 +197,17 @@ class Inbox:
             self._give_up(staged)
 
 
-def _admit(why: str | None) -> None:
-    if why is not None:
-        raise SpoolFull(why, remedy="It goes on by itself as uploads make room.")
-
-
 def _remove_quietly(*paths: Path | None) -> None:
     """Remove files that no row names; what the disk refuses now, the next start finds and removes."""
     for path in paths:
         if path is not None:
             with suppress(SpoolUnavailable, SpoolFull):
                 remove(path)
+
+
+def _count_dropped(connection: sqlite3.Connection, source: str, reason: str, *, items: int, size: int) -> None:
+    ledger.count(connection, source, ledger.CAPTURED, size, items=items)
+    ledger.count(connection, source, ledger.DROPPED, size, items=items, reason=reason)
 
 
 def _mark(connection: sqlite3.Connection, source: str, mark: Mark) -> None:

@@ -26,7 +26,12 @@ ON CONFLICT(source, what, reason) DO UPDATE SET items = items + excluded.items, 
 TALLY = "SELECT source, what, reason, items, bytes FROM tally ORDER BY source"
 # Everything that was captured and has not left: what waits and what is quarantined.
 HELD = """
-SELECT coalesce(sum(CASE what WHEN 'captured' THEN bytes WHEN 'quarantined' THEN 0 ELSE -bytes END), 0) FROM tally
+SELECT coalesce(sum(sign * bytes), 0) AS bytes, coalesce(sum(sign * items), 0) AS items
+FROM (SELECT bytes, items, CASE what WHEN 'captured' THEN 1 WHEN 'quarantined' THEN 0 ELSE -1 END AS sign FROM tally)
+"""
+WAITING = """
+SELECT source, sum(sign * items) AS items, sum(sign * bytes) AS bytes
+FROM (SELECT source, bytes, items, CASE what WHEN 'captured' THEN 1 ELSE -1 END AS sign FROM tally) GROUP BY source
 """
 
 
@@ -54,9 +59,10 @@ def count(
     connection.execute(COUNT, (source, what, reason, items, size))
 
 
-def held_bytes(connection: sqlite3.Connection) -> int:
-    """Return the bytes of all items in the spool."""
-    return int(connection.execute(HELD).fetchone()[0])
+def held(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return the bytes and the number of all items in the spool."""
+    size, items = connection.execute(HELD).fetchone()
+    return size, items
 
 
 def accounts(rows: Iterable[sqlite3.Row]) -> dict[str, Account]:

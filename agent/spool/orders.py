@@ -112,7 +112,7 @@ class Orders:
         total = Dropped()
         batch = self._discard(selection, [])
         while batch:
-            gone = [one.id for one in batch if _remove(one)]
+            gone = [one for one in batch if _remove(one)]
             total = Dropped(
                 total.items + len(batch),
                 total.size + sum(one.size for one in batch),
@@ -147,15 +147,18 @@ class Orders:
 
         return self._commits.run(settle)
 
-    def _discard(self, selection: Selection, gone: Sequence[int]) -> list[Discarded]:
-        """Take the next batch out of the queue; `gone` are those of the last one whose files are no more."""
+    def _discard(self, selection: Selection, gone: Sequence[Discarded]) -> list[Discarded]:
+        """Take the next batch out of the queue; `gone` are those of the last one whose files are no more.
+
+        Their removal is flushed before it is forgotten: a power cut must not bring back what a person dropped.
+        """
         condition, values = selection.where()
 
         def settle(connection: sqlite3.Connection) -> list[Discarded]:
-            connection.execute(FORGET, (json.dumps(gone),))
+            connection.execute(FORGET, (json.dumps([one.id for one in gone]),))
             return discard(connection, self._root, condition, values, reason=BY_HAND, limit=BATCH)
 
-        return self._commits.run(settle)
+        return self._commits.run(settle, {path.parent for one in gone for path in one.paths})
 
 
 def _remove(one: Discarded) -> bool:

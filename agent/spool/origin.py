@@ -52,7 +52,8 @@ def _is(path: Path, origin: Origin) -> bool:
 
 def _take_aside(origin: Origin) -> Path | None:
     """Rename the original to a hidden name beside it; return that name if it is the delivered file."""
-    aside = origin.path.with_name(f".acusight-agent-{origin.inode}")
+    # The time belongs to it: the inode of a file that is gone soon names another one.
+    aside = origin.path.with_name(f".acusight-agent-{origin.inode}-{origin.mtime_ns}")
     try:
         # A look before the rename leaves a file that was replaced long ago alone; the one after it decides.
         if _is(origin.path, origin):
@@ -100,7 +101,7 @@ def _move(aside: Path, folder: Path, name: str) -> None:
 
 def _copy_over(aside: Path, folder: Path, name: str) -> None:
     """Copy a file into a `folder` of another file system, durable before the old name goes."""
-    copy = folder / f".acusight-agent-{aside.name.rpartition('-')[2]}"
+    copy = folder / aside.name
     try:
         shutil.copy2(aside, copy)
         with copy.open("rb") as stream:

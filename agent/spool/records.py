@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.clock import utc_text
 from agent.frame import EXTENSIONS, Item, Origin, Position
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from agent.frame import Receipt
 
 
 SMALLER = ".small"
@@ -168,7 +171,7 @@ def read_inode(stored: int) -> int:
 
 def stored_path(path: Path, root: Path) -> bytes:
     """Write a path for the index: relative to the spool where it lies in it."""
-    return os.fsencode(path.relative_to(root) if path.is_relative_to(root) else path)
+    return os.fsencode(str(path).removeprefix(f"{root}/"))
 
 
 def read_path(stored: bytes, root: Path) -> Path:
@@ -193,4 +196,24 @@ def read_item(row: sqlite3.Row, root: Path) -> Item:
         reencoded=bool(row["reencoded"]),
         origin=read_origin(row["origin"]),
         beside=read_path(row["beside"], root) if row["beside"] else None,
+    )
+
+
+def receipt_row(item: Item, receipt: Receipt, delivered_at: datetime) -> tuple[object, ...]:
+    """Write the receipt of an item; the names of its columns are with the statement that inserts it."""
+    return (
+        item.id,
+        item.source,
+        item.filename,
+        item.size,
+        item.sha256,
+        receipt.result,
+        receipt.image_id,
+        receipt.batch_id,
+        receipt.storage_key,
+        item.attempts + 1,
+        item.outcome_unknown,
+        utc_text(item.captured_at),
+        utc_text(delivered_at),
+        os.fsencode(item.origin.path) if item.origin else None,
     )

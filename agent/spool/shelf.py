@@ -39,6 +39,7 @@ REFUSALS = {
 }
 
 REWRITTEN = "the file is rewritten in place, so its versions are kept as copies"
+UNFLUSHED = "the disk failed to flush a file; asked again it may say yes without the bytes, so files are kept as copies"
 
 
 class Shelf:
@@ -48,6 +49,7 @@ class Shelf:
         self.root = root
         self.items = root / "items"
         self.temporary = root / "tmp"
+        self._doubt: str | None = None
 
     def prepare(self) -> None:
         """Create the folders."""
@@ -84,10 +86,12 @@ class Shelf:
         Raises `Wait` when the copied bytes are no longer those that were seen, and what `before_copy` raises.
         """
         target = self._place(self.items, sequence, filename)
-        because = REWRITTEN if opened.copy else _link(opened.descriptor, target)
+        because = REWRITTEN if opened.copy else self._doubt or _link(opened.descriptor, target)
         if because is not None and opened.hidden is not None and because == REFUSALS[errno.EXDEV]:
             target = opened.hidden / target.parent.name / filename
             because = _link_beside(opened.descriptor, target)
+        if because == UNFLUSHED:
+            self._doubt = because
         if because is not None:
             before_copy()
             target = self._place(self.items, sequence, filename)
@@ -115,14 +119,13 @@ def _link(descriptor: int, target: Path) -> str | None:
     """Link the open file to `target`; return what a person can do where links are refused for good."""
     with disk_errors("link the picture to", target):
         try:
-            link_open_file(descriptor, target)
+            return None if link_open_file(descriptor, target) else UNFLUSHED
         except OSError as error:
             if error.errno == errno.ENOENT and os.fstat(descriptor).st_nlink == 0:
                 raise Wait(f"the file was replaced while it was adopted as {target.name}") from error
             if error.errno not in REFUSALS:
                 raise
             return REFUSALS[error.errno]
-    return None
 
 
 def _link_beside(descriptor: int, target: Path) -> str | None:

@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
 from agent.clock import boot_id
-from agent.errors import SpoolTaken, Wait
-from agent.frame import Position
+from agent.errors import SpoolFull, SpoolUnavailable, Wait
 from agent.spool import ledger
+from agent.spool.allowance import Allowance
+from agent.spool.budget import Usage
+from agent.spool.claims import Claims
 from agent.spool.commits import Commits
 from agent.spool.durable import disk_errors, make_directory
+from agent.spool.history import History
 from agent.spool.inbox import Inbox
+from agent.spool.leftovers import Leftovers
+from agent.spool.losses import Losses
 from agent.spool.orders import Orders
 from agent.spool.outbox import Outbox
+from agent.spool.ownership import lock_intake, own
 from agent.spool.reader import Reader
 from agent.spool.reconcile import Reconciler
-from agent.spool.records import Known, read_inode, stored_inode
+from agent.spool.reserve import Reserve
+from agent.spool.room import Room
 from agent.spool.salvage import connect_or_salvage
-from agent.spool.schema import connect
+from agent.spool.schema import INDEX, connect
 from agent.spool.shelf import Shelf
-from agent.workers import Bell, Stop
+from agent.workers import Bell
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from agent.clock import Clock
-    from agent.spool.budget import Limits
+    from agent.spool.budget import Limits, Policy
     from agent.spool.ledger import Account
     from agent.spool.reconcile import Examine
 
-LOCK = "lock"
-INTAKE_LOCK = "intake.lock"
-INTAKE_PATIENCE = 100  # tenths of a second
+
+class SpoolReplaced(SpoolUnavailable):
+    """The disk under the spool was exchanged while it was open; opening it anew is all that it takes."""
 
 
 class Spool:
@@ -48,57 +54,99 @@ class Spool:
     """
 
     def __init__(
-        self, directory: Path, limits: Limits, *, order: str = "oldest", clock: Clock, owner: bool, note: str = ""
+        self,
+        directory: Path,
+        limits: Limits,
+        *,
+        order: str = "oldest",
+        clock: Clock,
+        owner: bool,
+        note: str = "",
+        policies: Mapping[str, Policy] | None = None,
     ) -> None:
         """Open or create the spool; `note` (JSON text) tells other processes how to find the owner.
 
-        Raises `SpoolTaken` when another owner runs, `SpoolFull` or `SpoolUnavailable` where the disk refuses.
+        `policies` say what gives way for each source when the spool is full; a source without one waits. Raises
+        `SpoolTaken` when another owner runs, `SpoolFull` or `SpoolUnavailable` where the disk refuses.
         """
         self.directory = directory
+        self.max_bytes = limits.max_bytes
+        self._quarantine_max_items = limits.quarantine_max_items
+        self.arrived = Bell()
         make_directory(directory)
         with ExitStack() as ends:
             if owner:
-                ends.callback(os.close, _own(directory, note))
-            self._intake = _lock_intake(directory, exclusive=owner)
+                ends.callback(os.close, own(directory, note))
+            self._intake = lock_intake(directory, exclusive=owner)
             ends.callback(os.close, self._intake)
-            self._open(ends, limits, order, clock, owner=owner)
+            shelf, reserve = Shelf(directory), Reserve(directory, keep=owner)
+            ends.enter_context(reserve.spare(lambda: self._connect(shelf, owner=owner)))
+            self._assemble(ends, limits, order, clock, shelf, reserve, policies or {})
             self._ends = ends.pop_all()
 
-    def _open(self, ends: ExitStack, limits: Limits, order: str, clock: Clock, *, owner: bool) -> None:
-        self._quarantine_max_items = limits.quarantine_max_items
-        shelf = Shelf(self.directory)
-        shelf.prepare()
-        connection, self.salvaged = connect_or_salvage(self.directory) if owner else (connect(self.directory), False)
-        self._commits = Commits(connection, self.directory)
-        ends.callback(self._commits.close)
-        self.reader = Reader(self.directory)
-        ends.callback(self.reader.close)
-        self.arrived = Bell()
-        if owner:
-            shelf.clear()
-            following = shelf.next_free()
-            self.fence, index_lost = self._commits.run(lambda connection: _begin(connection, following))
-            self.salvaged = self.salvaged or index_lost
-            # From here on others may put again: their sequence numbers start at the fence.
-            fcntl.flock(self._intake, fcntl.LOCK_UN)
-        self.inbox = Inbox(
+    def _connect(self, shelf: Shelf, *, owner: bool) -> ExitStack:
+        """Open the index; its owner first takes care of what an earlier run left."""
+        with ExitStack() as ends:
+            shelf.prepare()
+            connection, self.salvaged = (
+                connect_or_salvage(self.directory) if owner else (connect(self.directory), False)
+            )
+            self._commits = Commits(connection, self.directory)
+            ends.callback(self._commits.close)
+            self._identity = _identity(self.directory)
+            self.reader = Reader(self.directory)
+            ends.callback(self.reader.close)
+            if owner:
+                shelf.clear()
+                following = shelf.next_free()
+                self.fence, index_lost = self._commits.run(lambda connection: _begin(connection, following))
+                self.salvaged = self.salvaged or index_lost
+                # From here on others may put again: their sequence numbers start at the fence.
+                fcntl.flock(self._intake, fcntl.LOCK_UN)
+            return ends.pop_all()
+
+    def _assemble(
+        self,
+        ends: ExitStack,
+        limits: Limits,
+        order: str,
+        clock: Clock,
+        shelf: Shelf,
+        reserve: Reserve,
+        policies: Mapping[str, Policy],
+    ) -> None:
+        with suppress(SpoolFull, SpoolUnavailable):
+            reserve.restore()
+        losses = Losses(clock)
+        ends.callback(losses.close)
+        claims = Claims(self.reader, self.directory, order=order, clock=clock, bell=self.arrived)
+        leftovers = Leftovers(self._commits, self.reader, self.directory, clock=clock)
+        room = Room(
             self._commits,
-            shelf,
-            limits,
-            free_bytes=self.free_bytes,
-            held_bytes=self.held_bytes,
-            arrived=self.arrived,
+            self.reader,
+            self.directory,
+            policies=policies,
+            claims=claims,
+            leftovers=leftovers,
+            reserve=reserve,
+            losses=losses,
+            clock=clock,
         )
+        self.allowance = Allowance(limits, measure=self.usage, room=room, reserve=reserve)
+        self.inbox = Inbox(self._commits, shelf, self.allowance, losses=losses, arrived=self.arrived)
         self.outbox = Outbox(
             self._commits,
             self.reader,
             self.directory,
-            order=order,
+            claims=claims,
+            leftovers=leftovers,
+            reserve=reserve,
             clock=clock,
             bell=self.arrived,
-            admit_copy=self.inbox.admit_copy,
+            admit_copy=self.allowance.check_copy,
             quarantine_max_items=limits.quarantine_max_items,
         )
+        self.history = History(self._commits, self.reader)
         self.orders = Orders(self._commits, self.directory)
 
     def __enter__(self) -> Self:
@@ -107,77 +155,33 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def held_bytes(self) -> int:
-        """Return the bytes of all items in the spool, linked ones included."""
+    def usage(self) -> Usage:
+        """Return what the items in the spool take, linked ones included, and what its disk has free for a user."""
+        self.check_place()
         row = self.reader.one(ledger.HELD)
-        return 0 if row is None else int(row[0])
-
-    def free_bytes(self) -> int:
-        """Return the free bytes of the spool's disk, as an ordinary user has them."""
         with disk_errors("ask for the free space of", self.directory):
-            status = os.statvfs(self.directory)
-        return status.f_bavail * status.f_frsize
+            disk = os.statvfs(self.directory)
+        return Usage(
+            spool_bytes=row["bytes"] if row else 0,
+            spool_items=row["items"] if row else 0,
+            free_bytes=disk.f_bavail * disk.f_frsize,
+            free_inodes=disk.f_favail if disk.f_files else None,
+        )
+
+    def check_place(self) -> None:
+        """Raise `SpoolReplaced` where another spool has taken this one's place, `SpoolUnavailable` where none is there.
+
+        A disk can be taken away, or exchanged, from under open files: pictures must not go where their rows do not.
+        """
+        found = _identity(self.directory)
+        if found is None:
+            raise SpoolUnavailable(f"the spool {self.directory} is gone", remedy="Mount its disk again.")
+        if found != self._identity:
+            raise SpoolReplaced(f"{self.directory} is another spool by now", remedy="It is opened anew.")
 
     def accounts(self) -> dict[str, Account]:
         """Return every source's totals."""
         return ledger.accounts(self.reader.all(ledger.TALLY))
-
-    def known(self, source: str, paths: Sequence[str]) -> dict[str, Known]:
-        """Return what is remembered of those paths that were captured before."""
-        encoded = [path.encode("utf-8", "surrogateescape") for path in paths]
-        marks = ", ".join("?" * len(encoded))
-        rows = self.reader.all(
-            f"SELECT path, inode, size, mtime_ns, sha256 FROM known WHERE source = ? AND path IN ({marks})",  # noqa: S608 (only question marks are put in)
-            source,
-            *encoded,
-        )
-        return {
-            os.fsdecode(row["path"]): Known(read_inode(row["inode"]), row["size"], row["mtime_ns"], row["sha256"])
-            for row in rows
-        }
-
-    def known_names(self, source: str, after: str, limit: int) -> list[str]:
-        """Return the next remembered paths of a source behind `after`, in the order of their bytes."""
-        rows = self.reader.all(
-            "SELECT path FROM known WHERE source = ? AND path > ? ORDER BY path LIMIT ?",
-            source,
-            after.encode("utf-8", "surrogateescape"),
-            limit,
-        )
-        return [os.fsdecode(row["path"]) for row in rows]
-
-    def known_count(self, source: str) -> int:
-        """Return how many paths of a source are remembered."""
-        row = self.reader.one("SELECT count(*) FROM known WHERE source = ?", source)
-        return 0 if row is None else int(row[0])
-
-    def known_inode(self, source: str, inode: int, size: int, mtime_ns: int) -> str | None:
-        """Return the sha256 of a captured file that now has another name, or None."""
-        row = self.reader.one(
-            "SELECT sha256 FROM known WHERE inode = ? AND source = ? AND size = ? AND mtime_ns = ?",
-            stored_inode(inode),
-            source,
-            size,
-            mtime_ns,
-        )
-        return None if row is None else str(row[0])
-
-    def forget(self, source: str, paths: Sequence[str]) -> None:
-        """Drop the memory of watched files that are gone."""
-        encoded = [(source, path.encode("utf-8", "surrogateescape")) for path in paths]
-        self._commits.run(
-            lambda connection: connection.executemany("DELETE FROM known WHERE source = ? AND path = ?", encoded)
-        )
-
-    def progress(self, source: str, path: str, fingerprint: str) -> Position | None:
-        """Return how far a file source was read, if it is still the same file."""
-        row = self.reader.one(
-            "SELECT next_frame, ended FROM progress WHERE source = ? AND path = ? AND fingerprint = ?",
-            source,
-            path,
-            fingerprint,
-        )
-        return None if row is None else Position(path, fingerprint, row["next_frame"], bool(row["ended"]))
 
     def version(self) -> int:
         """Return a number that changes when the index was changed, by any process."""
@@ -210,71 +214,13 @@ class Spool:
         )
 
 
-def _own(directory: Path, note: str) -> int:
-    """Take the owner's lock, and leave a note in it for those who look."""
-    path = directory / LOCK
-    with disk_errors("lock", path), _open_lock(path) as descriptor:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SpoolTaken(
-                f"another agent (pid {owner_note(directory).get('pid', 'unknown')}) already uses the spool {directory}",
-                remedy="Stop it first, or give this one a spool.dir of its own.",
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, note.encode())
-        return descriptor
-
-
-def _lock_intake(directory: Path, *, exclusive: bool) -> int:
-    """Wait until no other process is in the middle of a put (the owner), or keep the owner from assuming so."""
-    path = directory / INTAKE_LOCK
-    mode = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB
-    patience = Stop()
-    with disk_errors("lock", path), _open_lock(path) as descriptor:
-        for _ in range(INTAKE_PATIENCE):
-            with suppress(BlockingIOError):
-                fcntl.flock(descriptor, mode)
-                return descriptor
-            patience.wait(0.1)
-        raise SpoolTaken(
-            f"another process is still putting pictures into {directory}", remedy="Try again when it is done."
-        )
-
-
-@contextmanager
-def _open_lock(path: Path) -> Iterator[int]:
-    """Open a lock file, and close it again (so nothing stays locked) only where taking it fails."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """Return what tells an index from another in its place; None where there is none to be seen."""
     try:
-        yield descriptor
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def owner_note(directory: Path) -> dict[str, object]:
-    """Return what the present or last owner wrote about itself; empty where nothing can be read."""
-    try:
-        note = json.loads((directory / LOCK).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return note if isinstance(note, dict) else {}
-
-
-def is_owned(directory: Path) -> bool:
-    """Tell whether an owner runs on this spool now."""
-    try:
-        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        status = (directory / INDEX).stat()
     except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _begin(connection: sqlite3.Connection, following: int) -> tuple[int, bool]:

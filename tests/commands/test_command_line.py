@@ -9,9 +9,9 @@ from agent.commands import VERBS, main
     ("arguments", "sentence"),
     [
         ([], "missing command (see: acusight-agent --help)"),
-        (["--frob"], "no such option: --frob (see: acusight-agent --help)"),
+        (["--frob"], "no such option '--frob'"),
         (["frob"], "no such command 'frob' (see: acusight-agent --help)"),
-        (["run", "--twice"], "no such option: --twice"),
+        (["run", "--twice"], "no such option '--twice'"),
         (["upload"], "missing argument 'FILES...' (see: acusight-agent upload --help)"),
         (["upload", "gone\n.jpg"], "does not exist (see: acusight-agent upload --help)"),
         (["upload", "--timeout", "nan", __file__], "invalid value for '--timeout'"),

@@ -13,8 +13,9 @@ from agent.config.address import check_url, is_near
 from agent.config.environment import Environment, parse_environment, read_environment
 from agent.config.load import check, load
 from agent.config.paths import PATH_KEYS
-from agent.config.settings import CameraSettings, ServerSettings, Settings, WatchSettings
+from agent.config.settings import ServerSettings, Settings
 from agent.config.sizes import size_in_bytes
+from agent.config.sources import CameraSettings, WatchSettings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.toml"

@@ -92,10 +92,10 @@ def test_an_idle_agent_is_small_and_sleeps(tmp_path: Path) -> None:
         agent = house.run()
         arrive(house.watched / "a.jpg", photograph(0))
         house.settled(1)
-        time.sleep(0.5)
+        time.sleep(1.5)  # the look at its own last commit is behind it
         before = switches(agent)
-        time.sleep(5)
-        woken = (switches(agent) - before) / 5
+        time.sleep(4)
+        woken = (switches(agent) - before) / 4
         assert woken <= 2.0, woken
         assert memory(agent, "VmRSS") <= 60 * MB
         maps = Path(f"/proc/{agent.pid}/maps").read_text(encoding="utf-8")

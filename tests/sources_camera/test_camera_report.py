@@ -9,10 +9,11 @@ from structlog.testing import capture_logs
 from agent.clock import SystemClock
 from agent.errors import Reject, Reopen
 from agent.frame import Position
+from agent.hush import Hush
 from agent.sources.clips import ATTEMPTS, Clip
 from agent.sources.feeds import Opened, Pulse, Shot
 from agent.sources.patience import LONGEST_S, SHORTEST_S, Patience
-from agent.sources.report import CameraState, Hush, Report
+from agent.sources.report import CameraState, Report
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypedDict, Unpack
 
 import cv2
 import numpy as np
@@ -31,6 +31,7 @@ from agent.workers import Bell, Nursery, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from agent.clock import Clock
@@ -44,6 +45,22 @@ DAC_CAPABILITIES = ~0b110
 CAPABILITY_VERSION = 0x20080522
 
 
+class MovedClock(Protocol):
+    """The suite's clock, moved by hand."""
+
+    def wall(self) -> datetime:
+        """Return the wall time."""
+        ...
+
+    def boot(self) -> float:
+        """Return the uptime."""
+        ...
+
+    def advance(self, seconds: float) -> None:
+        """Move both clocks forward."""
+        ...
+
+
 class Plan(TypedDict, total=False):
     """What a test says of the watch; the rest is quick."""
 
@@ -55,7 +72,7 @@ class Plan(TypedDict, total=False):
     rescan_s: float
     decode: bool
     after: str
-    move_to: Path
+    move_to: Path | None
 
 
 @cache
@@ -107,13 +124,21 @@ def without_privileges() -> Iterator[None]:
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
     held, fewer = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
     assert libc.capget(header, held) == 0
-    fewer[:] = held[:]
-    fewer[0] = held[0] & DAC_CAPABILITIES
+    ctypes.memmove(fewer, held, ctypes.sizeof(held))
+    fewer[0] &= DAC_CAPABILITIES
     assert libc.capset(header, fewer) == 0
     try:
         yield
     finally:
         assert libc.capset(header, held) == 0
+
+
+class YardMaker(Protocol):
+    """Makes the yard of a test; `limits` are the spool's."""
+
+    def __call__(self, *, limits: Limits = ROOMY, **plan: Unpack[Plan]) -> Yard:
+        """Make it, by the plan's own defaults where nothing is said."""
+        ...
 
 
 class Yard:
@@ -133,10 +158,8 @@ class Yard:
         self._ends = ExitStack()
         self.open()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End all of it."""
         self._ends.close()
 
     def open(self, *, once: bool = False) -> None:

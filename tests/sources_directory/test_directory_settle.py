@@ -122,7 +122,7 @@ class Settling(RuleBasedStateMachine):
 
     @rule(name=names, sighting=sightings)
     def see(self, name: str, sighting: Sighting) -> None:
-        """A file is seen in some state."""
+        """See a file in some state."""
         self.tracker.see(name, sighting, self.now)
         if name not in self.changed or self.changed[name][0] != sighting:
             self.changed[name] = sighting, self.now
@@ -135,7 +135,7 @@ class Settling(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 3))
     def look(self, limit: int) -> None:
-        """What is due is handed out: the oldest first, each once, none before it was quiet."""
+        """Take what is due: the oldest first, each once, none before it was quiet."""
         found = self.tracker.due(self.now, limit)
         expected = sorted(name for name, at in self.due.items() if at is not None and at <= self.now)
         assert len(found) == min(limit, len(expected))
@@ -150,7 +150,7 @@ class Settling(RuleBasedStateMachine):
     @precondition(lambda self: self.changed)
     @rule(data=st.data(), until=st.sampled_from([None, 0.5, 3.0]))
     def postpone(self, data: st.DataObject, until: float | None) -> None:
-        """A file that was handed out is not ready."""
+        """Find that a file which was handed out is not ready."""
         handed = sorted(name for name, at in self.due.items() if at is None)
         if handed:
             name = data.draw(st.sampled_from(handed))
@@ -161,7 +161,7 @@ class Settling(RuleBasedStateMachine):
 
     @rule(name=names)
     def lose(self, name: str) -> None:
-        """A file is taken, or gone."""
+        """Lose a file: it is taken, or gone."""
         self.tracker.lose(name)
         self.changed.pop(name, None)
         self.due.pop(name, None)

@@ -24,10 +24,11 @@ from agent.spool.schema import INDEX
 from agent.spool.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from agent.clock import Clock
     from agent.frame import Item, Position
+    from agent.spool.budget import Policy
     from agent.spool.records import Staged
 
 SEEN = datetime(2026, 3, 14, 8, 15, 2, 417000, tzinfo=UTC)
@@ -69,10 +70,23 @@ def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def own(directory: Path, *, clock: Clock | None = None, limits: Limits = ROOMY, order: str = "oldest") -> Spool:
+def own(
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    limits: Limits = ROOMY,
+    order: str = "oldest",
+    policies: Mapping[str, Policy] | None = None,
+) -> Spool:
     """Open a spool as the daemon does."""
     return Spool(
-        directory, limits, order=order, clock=clock or StillClock(), owner=True, note=f'{{"pid": {os.getpid()}}}'
+        directory,
+        limits,
+        order=order,
+        clock=clock or StillClock(),
+        owner=True,
+        note=f'{{"pid": {os.getpid()}}}',
+        policies=policies,
     )
 
 
@@ -86,9 +100,9 @@ class How(TypedDict, total=False):
     copy: bool
 
 
-def draft(data: bytes, *, source: str = "cam-1", position: Position | None = None) -> Draft:
+def draft(data: bytes, *, source: str = "cam-1", position: Position | None = None, at: datetime = SEEN) -> Draft:
     """Make a draft of a camera's picture."""
-    return Draft(source, SEEN, JPEG, len(data), sha(data), f'{{"source": "{source}"}}', data, position=position)
+    return Draft(source, at, JPEG, len(data), sha(data), f'{{"source": "{source}"}}', data, position=position)
 
 
 @contextmanager

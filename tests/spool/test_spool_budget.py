@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from agent.spool.budget import OVERHEAD_BYTES, Limits, Usage, refusal
+from agent.spool.budget import OVERHEAD_BYTES, OVERHEAD_INODES, Limits, Shortage, Usage, shortage
 
-LIMITS = Limits(max_bytes=1_000_000, min_free_bytes=500_000)
+LIMITS = Limits(max_bytes=1_000_000, min_free_bytes=500_000, max_items=10, min_free_inodes=100)
 PLENTY = 10_000_000
 
 
 @pytest.mark.parametrize(
-    ("held", "free", "size", "linked", "refused_for"),
+    ("held", "free", "size", "linked", "setting"),
     [
         (0, PLENTY, 1, False, None),
         (999_999, PLENTY, 1, False, None),
@@ -25,14 +25,69 @@ PLENTY = 10_000_000
     ],
 )
 def test_i5_a_picture_has_room_up_to_the_cap_and_down_to_the_floor(
-    held: int, free: int, size: int, *, linked: bool, refused_for: str | None
+    held: int, free: int, size: int, *, linked: bool, setting: str | None
 ) -> None:
     """The cap counts every picture, the floor only what is written, and both may be met exactly."""
-    why = refusal(Usage(spool_bytes=held, free_bytes=free), LIMITS, size=size, linked=linked)
-    assert (why is None) if refused_for is None else (why is not None and refused_for in why)
+    missing = shortage(Usage(spool_bytes=held, free_bytes=free), LIMITS, size=size, linked=linked)
+    assert (missing is None) if setting is None else (missing is not None and setting in missing.why)
 
 
-def test_a_refusal_names_its_figures() -> None:
-    """Who reads the refusal learns what is used, what was asked and which setting says no."""
-    why = refusal(Usage(spool_bytes=900_000, free_bytes=PLENTY), LIMITS, size=200_000, linked=False)
-    assert why == "the spool is full: 900000 bytes wait, 200000 more would pass spool.max_bytes = 1000000"
+@pytest.mark.parametrize(
+    ("items", "inodes", "linked", "setting"),
+    [
+        (9, None, False, None),
+        (10, None, True, "spool.max_items"),
+        (0, 100 + OVERHEAD_INODES + 1, False, None),
+        (0, 100 + OVERHEAD_INODES, False, "spool.min_free_inodes"),
+        (0, 100 + OVERHEAD_INODES, True, None),
+        (0, 100 + OVERHEAD_INODES - 1, True, "spool.min_free_inodes"),
+        (0, None, False, None),
+    ],
+)
+def test_i5_items_and_inodes_have_bounds_of_their_own(
+    items: int, inodes: int | None, *, linked: bool, setting: str | None
+) -> None:
+    """A million tiny pictures are too many however few bytes they have; what counts no inodes has no such floor."""
+    usage = Usage(spool_bytes=0, free_bytes=PLENTY, spool_items=items, free_inodes=inodes)
+    missing = shortage(usage, LIMITS, size=1, linked=linked)
+    assert (missing is None) if setting is None else (missing is not None and setting in missing.why)
+
+
+def test_without_a_floor_inodes_are_not_counted() -> None:
+    """A floor of 0 turns it off, for file systems whose figures mean nothing."""
+    limits = Limits(max_bytes=10, min_free_bytes=0, min_free_inodes=0)
+    assert shortage(Usage(0, PLENTY, free_inodes=0), limits, size=1, linked=False) is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "missing"),
+    [
+        (
+            Usage(900_000, PLENTY),
+            Shortage(
+                "the spool is full: 900000 bytes wait, 200000 more would pass spool.max_bytes = 1000000", size=100_000
+            ),
+        ),
+        (Usage(0, PLENTY, 12), Shortage("the spool is full: 12 pictures wait, spool.max_items = 10", items=3)),
+        (
+            Usage(0, 600_000),
+            Shortage(
+                "the disk is nearly full: 600000 bytes are free, spool.min_free_bytes = 500000",
+                size=100_000 + OVERHEAD_BYTES,
+                on_disk=True,
+            ),
+        ),
+        (
+            Usage(0, PLENTY, free_inodes=50),
+            Shortage(
+                "the disk is nearly out of inodes: 50 are free, spool.min_free_inodes = 100",
+                items=51 + OVERHEAD_INODES,
+                on_disk=True,
+            ),
+        ),
+    ],
+    ids=["bytes", "items", "free bytes", "free inodes"],
+)
+def test_a_shortage_names_its_figures(usage: Usage, missing: Shortage) -> None:
+    """Who reads it learns what is used and which setting says no; who makes room learns how much is enough."""
+    assert shortage(usage, LIMITS, size=200_000, linked=False) == missing

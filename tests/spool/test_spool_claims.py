@@ -85,7 +85,7 @@ def test_an_item_put_forward_between_two_looks_is_claimed_once(spool: Spool) -> 
     put(spool, draft(b"a"))
     item = claim(spool)
     spool.outbox.release(item)
-    spool.outbox._ahead.extend([item.id, item.id])
+    spool.outbox._claims._ahead.extend([item.id, item.id])
     assert claim(spool).id == item.id
     assert spool.outbox.claim() is None
 

@@ -12,7 +12,7 @@ from spool_rig import ROOMY, adopted, check, claim, deliver_all, draft, own, put
 from agent.clock import SystemClock
 from agent.errors import SpoolFull, SpoolUnavailable, Wait
 from agent.frame import Position
-from agent.spool.budget import OVERHEAD_BYTES, Limits
+from agent.spool.budget import OVERHEAD_BYTES, Limits, Usage
 from agent.spool.inbox import SEQUENCE_BLOCK
 from agent.spool.records import Mark, parse_filename
 from agent.spool.schema import INDEX
@@ -44,7 +44,7 @@ def test_a_put_picture_is_an_item_with_all_that_was_frozen(spool: Spool) -> None
     assert (item.filename, item.metadata) == (staged.filename, '{"source": "cam-1"}')
     assert parse_filename(item.filename) == ("cam-1", item.captured_at, item.id)
     assert spool.accounts()["cam-1"].captured == 1
-    assert spool.held_bytes() == 7
+    assert spool.usage().spool_bytes == 7
 
 
 def test_a_staged_picture_is_no_item_yet(spool: Spool) -> None:
@@ -53,7 +53,7 @@ def test_a_staged_picture_is_no_item_yet(spool: Spool) -> None:
     assert spool.outbox.claim() is None
     spool.inbox.abandon(staged)
     assert files(spool) == []
-    assert spool.inbox._reserved == 0
+    assert spool.allowance.bytes_set_aside == 0
     assert spool.accounts() == {}
 
 
@@ -97,7 +97,7 @@ def test_i5_the_cap_holds_for_what_is_staged_and_what_is_put(tmp_path: Path) -> 
 def test_i5_the_floor_counts_what_is_being_written(tmp_path: Path) -> None:
     """Two threads that look at the same free bytes do not both take them."""
     with own(tmp_path / "spool", limits=Limits(10**9, 1000)) as spool:
-        spool.inbox._free_bytes = lambda: 1000 + OVERHEAD_BYTES + 100
+        spool.allowance._measure = lambda: Usage(0, 1000 + OVERHEAD_BYTES + 100)
         first = spool.inbox.stage(draft(b"x" * 60))
         with pytest.raises(SpoolFull, match="min_free_bytes"):
             spool.inbox.stage(draft(b"x" * 41))
@@ -123,7 +123,7 @@ def test_i5_the_cap_holds_against_many_threads(tmp_path: Path) -> None:
         assert nursery.join(20) == []
         assert (kept, nursery.failure) == (11, None)
         assert len(files(spool)) == kept
-        assert spool.inbox._reserved == 0
+        assert spool.allowance.bytes_set_aside == 0
         check(spool.directory)
 
 
@@ -135,7 +135,7 @@ def test_i5_two_processes_share_the_cap(tmp_path: Path) -> None:
             put(other, draft(b"y" * 50, source="by hand"))
         with pytest.raises(SpoolFull):
             spool.inbox.commit([staged])
-        assert spool.held_bytes() == 50
+        assert spool.usage().spool_bytes == 50
         deliver_all(spool)
         put(spool, draft(b"z" * 100))
         assert len(files(spool)) == 1
@@ -209,10 +209,10 @@ def test_a_failed_commit_keeps_its_files_until_the_next_one_holds(tmp_path: Path
         with locked(spool), pytest.raises(SpoolUnavailable, match="locked"):
             spool.inbox.commit([staged])
         assert files(spool) == [staged.path]
-        assert spool.inbox._reserved == 80
+        assert spool.allowance.bytes_set_aside == 80
         after = put(spool, draft(b"y" * 90))[0]
         assert files(spool) == [after.path]
-        assert spool.inbox._reserved == 0
+        assert spool.allowance.bytes_set_aside == 0
         check(spool.directory)
 
 
@@ -227,7 +227,7 @@ def test_a_failed_batch_cannot_be_committed_again(spool: Spool) -> None:
     with pytest.raises(Wait, match="staged again"):
         spool.inbox.commit([staged])
     spool.inbox.abandon(staged)
-    assert spool.inbox._reserved == 0
+    assert spool.allowance.bytes_set_aside == 0
     assert spool.accounts()["cam-1"].captured == 1
     check(spool.directory)
 
@@ -251,17 +251,17 @@ def test_a_watched_file_is_known_once_it_is_an_item(spool: Spool, tmp_path: Path
     with adopted(tmp_path / "a.jpg") as one:
         assert one.mark is not None
         staged = spool.inbox.stage(one)
-        assert spool.known("door", ["a.jpg"]) == {}
+        assert spool.history.known("door", ["a.jpg"]) == {}
         spool.inbox.commit([staged])
-        known = spool.known("door", ["a.jpg", "b.jpg"])
+        known = spool.history.known("door", ["a.jpg", "b.jpg"])
     mark = one.mark
     assert list(known) == ["a.jpg"]
     assert known["a.jpg"].is_at(mark.inode, mark.size, mark.mtime_ns)
-    assert spool.known_inode("door", mark.inode, mark.size, mark.mtime_ns) == one.sha256
-    assert spool.known_inode("gate", mark.inode, mark.size, mark.mtime_ns) is None
-    assert spool.known_inode("door", mark.inode, mark.size, mark.mtime_ns + 1) is None
-    spool.forget("door", ["a.jpg"])
-    assert spool.known("door", ["a.jpg"]) == {}
+    assert spool.history.known_inode("door", mark.inode, mark.size, mark.mtime_ns) == one.sha256
+    assert spool.history.known_inode("gate", mark.inode, mark.size, mark.mtime_ns) is None
+    assert spool.history.known_inode("door", mark.inode, mark.size, mark.mtime_ns + 1) is None
+    spool.history.forget("door", ["a.jpg"])
+    assert spool.history.known("door", ["a.jpg"]) == {}
 
 
 @pytest.mark.parametrize("inode", [1, 2**63 - 1, 2**63, 2**64 - 1])
@@ -269,8 +269,8 @@ def test_any_name_and_any_inode_can_be_marked(spool: Spool, inode: int) -> None:
     """Names that are no UTF-8, and inodes that use all 64 bits (FUSE), are remembered."""
     name = os.fsdecode(b"caf\xe9.jpg")
     spool.inbox.mark("door", Mark(name, inode, 7, 8, "digest"))
-    assert spool.known("door", [name])[name].is_at(inode, 7, 8)
-    assert spool.known_inode("door", inode, 7, 8) == "digest"
+    assert spool.history.known("door", [name])[name].is_at(inode, 7, 8)
+    assert spool.history.known_inode("door", inode, 7, 8) == "digest"
     assert spool.accounts() == {}
 
 
@@ -278,19 +278,19 @@ def test_a_position_commits_with_its_frame(spool: Spool) -> None:
     """A file source goes on behind the last frame that became an item, if it is still the same file."""
     at = Position("/film.mp4", "marks", 41)
     staged = spool.inbox.stage(draft(b"frame", position=at))
-    assert spool.progress("cam-1", "/film.mp4", "marks") is None
+    assert spool.history.progress("cam-1", "/film.mp4", "marks") is None
     spool.inbox.commit([staged])
     put(spool, draft(b"frame", position=Position("/film.mp4", "marks", 42, ended=True)))
-    assert spool.progress("cam-1", "/film.mp4", "marks") == Position("/film.mp4", "marks", 42, ended=True)
-    assert spool.progress("cam-1", "/film.mp4", "other marks") is None
+    assert spool.history.progress("cam-1", "/film.mp4", "marks") == Position("/film.mp4", "marks", 42, ended=True)
+    assert spool.history.progress("cam-1", "/film.mp4", "other marks") is None
 
 
 def test_i2_a_frame_that_found_no_room_is_in_the_books(spool: Spool) -> None:
     """Captured and dropped frames have their reason, and hold no bytes."""
-    spool.inbox.count_dropped("cam-1", [5000, 3000], "spool full")
+    spool.inbox.count_dropped("cam-1", "spool full", items=2, size=8000)
     account = spool.accounts()["cam-1"]
     assert (account.captured, account.dropped, account.waiting) == (2, {"spool full": 2}, 0)
-    assert spool.held_bytes() == 0
+    assert spool.usage().spool_bytes == 0
     check(spool.directory)
 
 

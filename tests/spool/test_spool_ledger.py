@@ -46,7 +46,8 @@ def test_i2_the_books_balance_for_any_history(entries: list[tuple[str, str, int]
             elif fate != "waiting":
                 ledger.count(connection, source, fate, size, reason="too old" if fate == "dropped" else "")
         account = ledger.accounts(connection.execute(ledger.TALLY)).get("door", Account())
-        held = ledger.held_bytes(connection)
+        held, items = ledger.held(connection)
+        waiting = {row["source"]: (row["items"], row["bytes"]) for row in connection.execute(ledger.WAITING)}
     assert account.captured == sum(source == "door" for source, *_ in entries)
     assert account.waiting == len(list(fates(entries, "waiting")))
     assert account.quarantined == len(list(fates(entries, "quarantined")))
@@ -54,7 +55,9 @@ def test_i2_the_books_balance_for_any_history(entries: list[tuple[str, str, int]
     assert account.delivered == len(list(fates(entries, "delivered"))) + account.duplicates
     assert account.dropped.get("too old", 0) == len(list(fates(entries, "dropped")))
     assert account.held_bytes == sum(fates(entries, "waiting")) + sum(fates(entries, "quarantined"))
-    assert held == sum(size for _, fate, size in entries if fate in {"waiting", "quarantined"})
+    kept = [size for _, fate, size in entries if fate in {"waiting", "quarantined"}]
+    assert (held, items) == (sum(kept), len(kept))
+    assert waiting.get("door", (0, 0)) == (account.waiting, sum(fates(entries, "waiting")))
 
 
 def test_each_reason_for_a_drop_has_a_column() -> None:
@@ -71,5 +74,5 @@ def test_each_reason_for_a_drop_has_a_column() -> None:
 def test_an_empty_spool_holds_nothing() -> None:
     """Without entries there are no accounts and no bytes."""
     with books() as connection:
-        assert ledger.held_bytes(connection) == 0
+        assert ledger.held(connection) == (0, 0)
         assert ledger.accounts(connection.execute(ledger.TALLY)) == {}

@@ -226,7 +226,7 @@ class SpoolMachine(RuleBasedStateMachine):
         assert states == {number: one.state for number, one in self.model.items() if one.state != "dropped"}
         dropped = sum(sum(account.dropped.values()) for account in self.spool.accounts().values())
         assert dropped == sum(one.state == "dropped" for one in self.model.values())
-        assert self.spool.held_bytes() == self._held() <= CAP
+        assert self.spool.usage().spool_bytes == self._held() <= CAP
         assert self.spool.outbox.empty() == (not any(one.state == "waiting" for one in self.model.values()))
         receipts = {digest for (digest,) in rows(self.directory, "SELECT sha256 FROM receipt")}
         for one in self.model.values():

@@ -11,7 +11,8 @@ from spool_rig import ROOMY, StillClock, check, claim, deliver_all, draft, exami
 
 from agent.errors import SpoolDamaged, SpoolTaken, SpoolUnavailable, Wait
 from agent.spool.schema import DAMAGED, INDEX
-from agent.spool.spool import Spool, is_owned, owner_note
+from agent.spool.ownership import is_owned, owner_note
+from agent.spool.spool import Spool
 from agent.workers import Stop
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def test_a_note_that_cannot_be_read_is_no_note(tmp_path: Path, note: bytes) -> N
 
 def test_an_owner_waits_for_a_put_that_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another process puts, the owner cannot know whose files are orphans; patience has an end, and a reason."""
-    monkeypatch.setattr("agent.spool.spool.INTAKE_PATIENCE", 2)
+    monkeypatch.setattr("agent.spool.ownership.INTAKE_PATIENCE", 2)
     with beside(tmp_path) as other:
         with pytest.raises(SpoolTaken, match="still putting"):
             own(tmp_path)

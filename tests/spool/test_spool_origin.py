@@ -49,7 +49,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def aside_of(origin: Origin) -> Path:
     """Return where a file lies while its end is being decided."""
-    return origin.path.with_name(f".acusight-agent-{origin.inode}")
+    return origin.path.with_name(f".acusight-agent-{origin.inode}-{origin.mtime_ns}")
 
 
 def test_nothing_happens_unless_its_owner_said_so(picture: Path) -> None:

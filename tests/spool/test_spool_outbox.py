@@ -27,7 +27,7 @@ from structlog.testing import capture_logs
 from agent.clock import SystemClock
 from agent.errors import SpoolFull
 from agent.frame import Item, Receipt
-from agent.spool.budget import Limits
+from agent.spool.budget import Limits, Usage
 from agent.spool.spool import Spool
 from agent.workers import Stop
 
@@ -255,7 +255,7 @@ def test_a_smaller_picture_takes_the_place_of_a_large_one(spool: Spool, tmp_path
     assert (again.filename, again.media_type) == (item.filename, "image/jpeg")
     assert not item.path.exists()
     assert (tmp_path / "a.png").read_bytes() == b"a large picture"
-    assert spool.held_bytes() == 5
+    assert spool.usage().spool_bytes == 5
     check(spool.directory)
     spool.outbox.deliver(again, receipt(again))
     assert not (tmp_path / "a.png").exists()
@@ -328,11 +328,11 @@ def test_i5_a_smaller_copy_respects_the_floor_not_the_cap(tmp_path: Path) -> Non
     with own(tmp_path / "spool", limits=Limits(5, 1_000_000)) as spool:
         put(spool, draft(b"large"))
         item = claim(spool)
-        spool.inbox._free_bytes = lambda: 1_000_000
+        spool.allowance._measure = lambda: Usage(0, 1_000_000)
         with pytest.raises(SpoolFull):
             spool.outbox.replace(item, b"tiny")
         assert item.path.read_bytes() == b"large"
-        spool.inbox._free_bytes = lambda: 2_000_000
+        spool.allowance._measure = lambda: Usage(0, 2_000_000)
         spool.outbox.replace(item, b"tiny")
         assert claim(spool).path.read_bytes() == b"tiny"
         check(spool.directory)

@@ -78,7 +78,7 @@ def test_a_link_without_a_row_is_adopted_after_a_salvage(tmp_path: Path) -> None
         assert (item.filename, item.beside) == (staged.filename, staged.beside)
         assert "0 .5 .5 1 1" in item.metadata
         status = (tmp_path / "a.jpg").stat()
-        assert spool.known_inode("door", status.st_ino, status.st_size, status.st_mtime_ns) == item.sha256
+        assert spool.history.known_inode("door", status.st_ino, status.st_size, status.st_mtime_ns) == item.sha256
         spool.outbox.deliver(item, Receipt(item.id, "delivered"))
         assert (tmp_path / "a.jpg").exists()
         check(tmp_path / "spool")
@@ -189,7 +189,7 @@ def test_a_broken_orphan_is_quarantined_with_its_reason(tmp_path: Path) -> None:
         assert rows(tmp_path, "SELECT reason LIKE '%no whole picture%' FROM item WHERE state = 'quarantined'") == [(1,)]
         assert spool.accounts()["cam-1"].quarantined == 1
         assert spool.accounts()["cam-1"].waiting == 2
-        assert spool.held_bytes() == len(b"wholebrokenwhole too")
+        assert spool.usage().spool_bytes == len(b"wholebrokenwhole too")
 
 
 def test_a_file_that_goes_meanwhile_stops_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from spool_rig import ROOMY, adopted, check, claim, draft, own, put, put_file, rows
 
 from agent.errors import SpoolFull, SpoolUnavailable, Wait
-from agent.spool.budget import OVERHEAD_BYTES, Limits
+from agent.spool.budget import OVERHEAD_BYTES, Limits, Usage
 from agent.spool.records import Opened
 from agent.spool.shelf import REWRITTEN, Shelf
 
@@ -157,7 +157,7 @@ def test_a_file_that_changed_before_it_was_copied_waits(spool: Spool, tmp_path: 
         with pytest.raises(Wait, match="changed"):
             spool.inbox.stage(one)
     assert pictures(spool) == []
-    assert spool.inbox._reserved == 0
+    assert spool.allowance.bytes_set_aside == 0
 
 
 def test_a_copy_of_a_file_without_end_stops_at_the_checked_size(spool: Spool) -> None:
@@ -173,13 +173,12 @@ def test_i5_the_floor_holds_before_a_copy_is_written(spool: Spool, elsewhere: Pa
     """A link costs no space, the copy that replaces it does: it is refused before its first byte."""
     watched = elsewhere / "a.jpg"
     watched.write_bytes(b"x" * 100_000)
-    inbox = spool.inbox
-    inbox._limits = Limits(ROOMY.max_bytes, 1_000_000)
-    inbox._free_bytes = lambda: 1_000_000 + OVERHEAD_BYTES + 50_000
+    spool.allowance.limits = Limits(ROOMY.max_bytes, 1_000_000)
+    spool.allowance._measure = lambda: Usage(0, 1_000_000 + OVERHEAD_BYTES + 50_000)
     with adopted(watched) as one, pytest.raises(SpoolFull, match="nearly full"):
-        inbox.stage(one)
+        spool.inbox.stage(one)
     assert pictures(spool) == []
-    assert inbox._reserved == 0
+    assert spool.allowance.bytes_set_aside == 0
 
 
 def test_a_name_that_is_taken_is_no_reason_to_copy(spool: Spool, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The device as its owner sets it up: the agent installed as documented, a camera program, and a platform to talk to."""
+"""The device as its owner sets it up: the agent as documented, a camera program, and a platform to talk to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from debian_root import AGENT, REPOSITORY
-from machine import Broken, until
+from machine import expect, until
 
 if TYPE_CHECKING:
     from machine import Machine
@@ -25,7 +25,7 @@ KEY_FILE = "/etc/acusight-agent/device_key"
 PICTURES = "/srv/pictures"
 READ_ONLY = "/srv/readable"
 PORT = 8600
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 
 SURROUNDINGS = f"""\
 useradd --system producer
@@ -36,7 +36,8 @@ PLATFORM = f"""\
 [Unit]
 StartLimitIntervalSec=0
 [Service]
-ExecStart={AGENT}/bin/acusight-agent sandbox --dir /var/lib/platform --port {PORT} --device-key-file /root/platform_key
+ExecStart={AGENT}/bin/acusight-agent sandbox --dir /var/lib/platform --port {PORT} \\
+    --device-key-file /root/platform_key --duplicates accept
 """
 CONFIGURATION = f"""\
 [server]
@@ -61,6 +62,7 @@ class Appliance:
         self.machine = machine
         self.run = machine.run
         self.delivered: dict[str, str] = {}  # sha256 → file name of every picture that was put in place
+        self._twice = 0
 
     def install(self) -> None:
         """Do what the head of the unit file says, but for the last line, which starts it; add what is around it."""
@@ -155,12 +157,14 @@ class Appliance:
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
-    def until_all_arrived(self) -> float:
-        """Wait until the platform has every picture that was put in place; raises Broken where one came twice."""
+    def until_all_arrived(self, *, answers_lost: bool = False) -> float:
+        """Wait until the platform has every picture that was put in place, and return how long that took.
+
+        Raises Broken where one came twice, unless the platform took it without being able to say so.
+        """
         took = until(lambda: not self.missing(), PATIENCE_S, lambda: f"{self.missing()}: {self.journal_tail()}")
-        digests = [upload["sha256"] for upload in self.arrived()]
-        if len(digests) != len(set(digests)):
-            raise Broken(f"{len(digests) - len(set(digests))} pictures came twice")
+        before, self._twice = self._twice, sum(upload["duplicate"] for upload in self.arrived())
+        expect(answers_lost or self._twice == before, f"{self._twice - before} pictures came twice")
         return took
 
     def missing(self) -> list[str]:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Boot a Debian with the real unit, try what docs/service.md promises, and print a table.
 
 Usage, as root: .venv/bin/python tests/service/boot/boot.py [PROMISE...]
@@ -13,12 +12,11 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from appliance import Appliance
-from debian_root import Unbuildable, copy, prepare
+from debian_root import Unbuildable, copy, prepare, workplace
 from machine import Broken, Machine
 from promises import PROMISES
 
@@ -31,8 +29,8 @@ def main(wanted: list[str]) -> int:
     began = time.monotonic()
     try:
         prepared = prepare(cache, os.environ.get("ACUSIGHT_BOOT_SUITE", "bookworm"))
-        with tempfile.TemporaryDirectory(prefix="boot-", dir=cache) as folder:
-            root = Path(folder) / "root"
+        with workplace(cache) as folder:
+            root = folder / "root"
             copy(prepared, root)
             row("root", time.monotonic() - began, "yes", f"{prepared.name} and this checkout's agent")
             return tried(root, wanted)

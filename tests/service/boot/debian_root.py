@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[3]
 MIRROR = "http://deb.debian.org/debian"
@@ -29,13 +35,23 @@ def prepare(cache: Path, suite: str) -> Path:
     recipe = hashlib.sha256(repr((PACKAGES, requirements)).encode()).hexdigest()[:12]
     finished = cache / f"{suite}-{recipe}"
     if not finished.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="unfinished-", dir=cache) as folder:
-            root = Path(folder) / "root"
+        with workplace(cache) as folder:
+            root = folder / "root"
             run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, root, MIRROR)
             _install(root, *requirements)
             root.rename(finished)
     return finished
+
+
+@contextmanager
+def workplace(cache: Path) -> Iterator[Path]:
+    """Give a folder that is gone afterwards; clear away those of processes that were killed before they could."""
+    cache.mkdir(parents=True, exist_ok=True)
+    for left in cache.glob("work-*"):
+        if not Path("/proc", left.name.split("-")[1]).exists():
+            shutil.rmtree(left, ignore_errors=True)  # a command of theirs may still be at work in it
+    with tempfile.TemporaryDirectory(prefix=f"work-{os.getpid()}-", dir=cache) as folder:
+        yield Path(folder)
 
 
 def copy(prepared: Path, root: Path) -> None:

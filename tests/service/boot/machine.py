@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -28,13 +29,15 @@ class Machine:
         self.root = root
         self.boot_s = 0.0
         self._console = root.parent / "console.log"
+        self._cgroups = [folder / f"acusight-boot-{os.getpid()}" for folder in own_cgroups()]
         self._leader = 0
 
     def __enter__(self) -> Self:
         began = time.monotonic()
+        self._cgroups[0].mkdir()
         with self._console.open("wb") as console:
             self._nspawn = subprocess.Popen(
-                [*_WITH_US, *_NSPAWN, f"--directory={self.root}", f"--machine=acusight-{os.getpid()}"],
+                [*_WITH_US, *_INTO, str(self._cgroups[0]), *_NSPAWN, f"--directory={self.root}"],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -76,16 +79,26 @@ class Machine:
     def _is_up(self) -> bool:
         if self._nspawn.poll() is not None:
             raise Broken(f"the machine ended with {self._nspawn.returncode}: {self._said()}")
-        if not self._leader:
-            children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children").read_text(encoding="ascii")
-            self._leader = int(children.split()[0]) if children.split() else 0
-            return False
-        return self.run("systemctl", "is-system-running", check=False).strip() in {"running", "degraded"}
+        self._leader = self._child()
+        state = self.run("systemctl", "is-system-running", check=False).strip() if self._leader else ""
+        return state in {"running", "degraded"}
+
+    def _child(self) -> int:
+        """Return the machine's first process, as seen from here; while it starts also 0, or a helper that soon goes."""
+        pid = self._nspawn.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        return int(children[0]) if children else 0
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._nspawn.kill()  # its first process is bound to it, and takes all others along
+        if self._nspawn.poll() is None:  # it has not gone by itself
+            if leader := self._child():
+                os.kill(leader, signal.SIGKILL)  # and with it everything in its PID namespace
+            self._nspawn.kill()
         self._nspawn.wait(STOP_S)
+        with contextlib.suppress(OSError):  # what is left of it is empty, and in nobody's way
+            for cgroup in self._cgroups:
+                for folder, _, _ in os.walk(cgroup, topdown=False):
+                    Path(folder).rmdir()
 
     def _said(self) -> str:
         return self._console.read_text(encoding="utf-8", errors="replace")[-1500:]
@@ -101,7 +114,27 @@ def until(holds: Callable[[], bool], seconds: float, missing: Callable[[], str])
     return time.monotonic() - began
 
 
-_WITH_US = ("setpriv", "--pdeathsig=KILL", "--")
+def expect(holds: bool, otherwise: str) -> None:  # noqa: FBT001 (reads as the sentence that it is)
+    """Raise Broken with what was seen where the promise does not hold."""
+    if not holds:
+        raise Broken(otherwise)
+
+
+def own_cgroups() -> list[Path]:
+    """Return where this process's cgroup (v2) is, then where systemd mirrors it on a machine that also has v1."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+    lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
+    v2, v1 = ([Path(mount[1]) for mount in mounts if mount[2] == kind] for kind in ("cgroup2", "cgroup"))
+    if own is None or not v2:
+        raise Broken("this machine has no cgroup v2")
+    return [place / own for place in (*v2, *v1)]
+
+
+# Told so, systemd-nspawn shuts the machine down; killed, it would leave it running.
+_WITH_US = ("setpriv", "--pdeathsig=TERM", "--")
+# A cgroup of its own: two machines in one would take each other's services for their own.
+_INTO = ("sh", "-ec", 'echo $$ > "$0/cgroup.procs"; exec "$@"')
 _NSPAWN = (
     "systemd-nspawn",
     "--boot",

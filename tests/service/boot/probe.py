@@ -34,6 +34,12 @@ def writable_code() -> None:
     mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
 
 
+def reach_argus() -> None:
+    """Connect to where a Jetson's camera daemon listens."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect("/tmp/argus_socket")  # noqa: S108 (its name, which NVIDIA chose)
+
+
 def setuid_file(folder: Path) -> None:
     """Leave a program that would run as its owner."""
     path = folder / "setuid"
@@ -55,6 +61,8 @@ def attempts(folder: Path) -> dict[str, Callable[[], object]]:
         "open another device": lambda: os.close(os.open("/dev/probe", os.O_RDWR)),
         "packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
         "mount": lambda: call("mount", b"none", b"/mnt", b"tmpfs", 0, None),
+        "netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(),
+        "reach a socket in /tmp": reach_argus,
         "writable code": writable_code,
         "setuid file": lambda: setuid_file(folder),
         "realtime priority": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),

@@ -9,35 +9,29 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from appliance import (
-    CONFIG,
-    CONFIGURATION,
-    KEY,
-    KEY_FILE,
-    PATIENCE_S,
-    PICTURES,
-    READ_ONLY,
-    UNIT,
-    bmp,
-    png,
-)
+from appliance import CONFIGURATION, KEY, KEY_FILE, PATIENCE_S, PICTURES, READ_ONLY, UNIT, bmp, png
 from debian_root import REPOSITORY
-from machine import Broken, until
-from walls import stands_in_walls
+from endings import (
+    is_killed_when_it_hangs,
+    outlives_a_kill,
+    stays_down_with_a_wrong_configuration,
+    stops_within_its_grace,
+)
+from machine import expect, until
+from walls import ARGUS, CAMERA, NETLINK, stands_in_walls, under_the_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from appliance import Appliance
 
-GRACE_S = 8.0
 SPOOL = "/var/lib/acusight-agent/spool"
 ADDED = "/srv/added"
 NEW_KEY = "adk_5eed5eed5eed5eed"
 
 
 def has_clean_unit_files(box: Appliance) -> str:
-    """systemd has nothing to say about the unit, and rates its exposure at 1.5 of 10 or less."""
+    """Let systemd look at the units: it has nothing to say, and rates the exposure at 1.5 of 10 or less."""
     run = box.run("sh", "-c", f"systemd-analyze verify {UNIT} acusight-agent-key.path 2>&1")
     expect(run == "", f"systemd-analyze verify says: {run}")
     rating = box.run("systemd-analyze", "security", "--no-pager", UNIT)
@@ -47,9 +41,9 @@ def has_clean_unit_files(box: Appliance) -> str:
 
 
 def says_when_it_is_ready(box: Appliance) -> str:
-    """`systemctl enable --now` returns once the agent has said READY=1; its STATUS= is there to read."""
+    """Start it: `systemctl enable --now` returns once it has said READY=1, and its STATUS= can be read."""
     began = time.monotonic()
-    box.run("systemctl", "enable", "--now", UNIT, "acusight-agent-key.path")
+    box.run("systemctl", "enable", "--now", UNIT, "acusight-agent-key.path", check=False)
     took = time.monotonic() - began
     expect(box.is_active() and box.show("Type") == "notify", box.journal_tail())
     until(lambda: "waiting" in box.show("StatusText"), PATIENCE_S, lambda: f"STATUS={box.show('StatusText')!r}")
@@ -57,7 +51,7 @@ def says_when_it_is_ready(box: Appliance) -> str:
 
 
 def delivers_by_hard_link(box: Appliance) -> str:
-    """Another user's pictures arrive byte for byte, and wait as hard links, because their bytes are written once."""
+    """Deliver another user's pictures byte for byte; they wait as hard links, so that their bytes are written once."""
     box.platform("stop")
     for number in range(5):
         box.place(f"belt-{number}.png", png(number))
@@ -72,7 +66,7 @@ def delivers_by_hard_link(box: Appliance) -> str:
 
 
 def copies_where_it_may_not_write(box: Appliance) -> str:
-    """A folder that the agent may only read is delivered too, by copies, and the log says so once."""
+    """Deliver a folder that the agent may only read: by copies, and the log says so once."""
     for number in range(2):
         box.place(f"readable-{number}.png", png(100 + number), READ_ONLY)
     took = box.until_all_arrived()
@@ -81,7 +75,7 @@ def copies_where_it_may_not_write(box: Appliance) -> str:
 
 
 def converts_in_its_child(box: Appliance) -> str:
-    """OpenCV runs within the system call filter and without writable code: a BMP arrives as JPEG."""
+    """Run OpenCV within the system call filter and without writable code: a BMP arrives as JPEG."""
     before = len(box.arrived())
     box.place("part.bmp", bmp())
     box.delivered.popitem()  # its bytes are not those that arrive
@@ -92,7 +86,7 @@ def converts_in_its_child(box: Appliance) -> str:
 
 
 def keeps_its_key(box: Appliance) -> str:
-    """The key comes from a file of root's as a credential, and is in nobody's environment, arguments, log or files."""
+    """Look for the key, which comes as a credential from a file of root's: no environment, argument or log has it."""
     mode = box.run("stat", "--format=%U %a", KEY_FILE).strip()
     expect(mode == "root 600", f"the key file is {mode}")
     procs = box.run("cat", f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.procs").split()
@@ -104,44 +98,8 @@ def keeps_its_key(box: Appliance) -> str:
     return f"file root 600; uploads carry it; not in environ, argv ({len(procs)} processes), journal, spool, state"
 
 
-def outlives_a_kill(box: Appliance) -> str:
-    """After kill -9 systemd starts the agent again, and what waited in the spool is delivered once."""
-    box.platform("stop")
-    restarts, spooled, pid = int(box.show("NRestarts")), box.said("item_spooled"), box.pid
-    for number in range(3):
-        box.place(f"kill-{number}.png", png(200 + number))
-    box.until_said("item_spooled", spooled + 3)
-    box.signal("KILL")
-    box.platform("start")
-    took = box.until_active_again(pid, PATIENCE_S)
-    expect(int(box.show("NRestarts")) == restarts + 1, f"{box.show('NRestarts')} restarts")
-    box.until_all_arrived()
-    expect(box.said("item_spooled") == spooled + 3, "pictures were taken in twice")
-    return f"ready again after {took:.1f} s (RestartSec=5); 3 of 3 waiting pictures arrived once"
-
-
-def is_killed_when_it_hangs(box: Appliance) -> str:
-    """A healthy agent feeds the watchdog; a stopped one is killed and started again, and goes on with its spool."""
-    box.drop_in("watchdog", "[Service]\nWatchdogSec=3\n")
-    box.run("systemctl", "restart", UNIT)
-    box.platform("stop")
-    restarts, spooled, pid = int(box.show("NRestarts")), box.said("item_spooled"), box.pid
-    box.place("frozen.png", png(300))
-    box.until_said("item_spooled", spooled + 1)
-    time.sleep(4)
-    expect(box.pid == pid, "a healthy agent was killed")
-    box.signal("STOP")
-    box.platform("start")
-    took = box.until_active_again(pid, 40.0)
-    expect("Watchdog timeout" in box.journal(), box.journal_tail())
-    expect(int(box.show("NRestarts")) == restarts + 1, f"{box.show('NRestarts')} restarts")
-    box.until_all_arrived()
-    box.drop_in("watchdog", None)
-    return f"WatchdogSec=3: fed for 4 s; SIGSTOP to ready again {took:.1f} s; the waiting picture arrived"
-
-
 def takes_a_new_configuration(box: Appliance) -> str:
-    """`systemctl reload` reads the configuration again in the same process."""
+    """Reload: the configuration is read again by the same process."""
     pid = box.pid
     box.run("install", "-d", "-o", "producer", ADDED)
     box.configure(f'{CONFIGURATION}[[watch]]\npath = "{ADDED}"\nsettle_s = 0.2\n')
@@ -154,7 +112,7 @@ def takes_a_new_configuration(box: Appliance) -> str:
 
 
 def refuses_a_wrong_configuration(box: Appliance) -> str:
-    """A reload of a wrong configuration changes nothing; the log says why."""
+    """Reload a wrong configuration: nothing changes, and the log says why."""
     pid = box.pid
     box.configure(CONFIGURATION.replace("start_jitter_s = 0", 'workers = "many"'))
     box.run("systemctl", "reload", UNIT)
@@ -168,43 +126,8 @@ def refuses_a_wrong_configuration(box: Appliance) -> str:
     return "said so, the old one goes on, the next right one is taken"
 
 
-def stops_within_its_grace(box: Appliance) -> str:
-    """With a platform that has stopped answering, stop to exit takes grace_s and a second; nothing is lost."""
-    box.run("systemctl", "kill", "--signal=STOP", "platform.service")
-    spooled = box.said("item_spooled")
-    for number in range(3):
-        box.place(f"stop-{number}.png", png(500 + number))
-    box.until_said("item_spooled", spooled + 3)
-    time.sleep(1)  # now uploads are under way
-    began = time.monotonic()
-    box.run("systemctl", "stop", UNIT)
-    took = time.monotonic() - began
-    expect(took <= GRACE_S + 1, f"it took {took:.1f} s")
-    expect(box.show("Result") == "success", f"systemd says: {box.show('Result')}")
-    expect("SIGKILL" not in box.journal_tail(), box.journal_tail())
-    box.run("systemctl", "kill", "--signal=CONT", "platform.service")
-    box.run("systemctl", "start", UNIT)
-    box.until_all_arrived()
-    return f"{took:.1f} s with uploads hanging (grace 8); 3 of 3 arrived after the next start"
-
-
-def stays_down_with_a_wrong_configuration(box: Appliance) -> str:
-    """A configuration that cannot be used ends the agent with 78, and systemd does not try it again and again."""
-    box.configure("[server]\nurl = 7\n")
-    box.run("systemctl", "restart", UNIT, check=False)
-    invocation = box.show("InvocationID")
-    time.sleep(7)  # RestartSec=5 would have passed
-    seen = box.show("ActiveState"), box.show("ExecMainStatus")
-    expect(seen == ("failed", "78"), f"it is {seen}")
-    expect(box.show("InvocationID") == invocation, "it was started again")
-    expect(CONFIG in box.journal_tail(), "the log does not name the file")
-    box.configure(CONFIGURATION)
-    box.run("systemctl", "start", UNIT)
-    return "ended with 78, not started again within 7 s, starts once mended"
-
-
 def takes_a_new_key(box: Appliance) -> str:
-    """A key that replaces a refused one is used without anybody's help; so is the first one to come."""
+    """Replace a refused key, then take it away and put it back: the agent notices without anybody's help."""
     box.write("/root/platform_key", NEW_KEY)
     box.platform("restart")
     box.place("rekeyed.png", png(600))
@@ -220,29 +143,25 @@ def takes_a_new_key(box: Appliance) -> str:
 
 
 def starts_with_every_drop_in(box: Appliance) -> str:
-    """The drop-ins for cameras load without a word and leave the agent able to start."""
+    """Add the drop-ins for cameras: systemd has nothing to say, and each opens what it is there to open."""
     said = []
-    for name in ("raspberry-pi-csi", "jetson-csi"):
+    for name, opened in (("raspberry-pi-csi", NETLINK), ("jetson-csi", ARGUS)):
         box.drop_in(name, (REPOSITORY / "systemd/drop-ins" / f"{name}.conf").read_text(encoding="utf-8"))
         words = box.run("sh", "-c", f"systemd-analyze verify {UNIT} 2>&1")
         expect(words == "", f"systemd-analyze verify says: {words}")
-        box.run("systemctl", "restart", UNIT)
+        answers = under_the_unit(box)
+        expect(answers[opened] == "", f"{name}: {opened}: {answers[opened]}")
+        expect(name != "jetson-csi" or answers[CAMERA] == "ENXIO", f"{name}: {CAMERA}: {answers[CAMERA]}")
         rating = box.run("systemd-analyze", "security", "--no-pager", UNIT)
-        said.append(f"{name} {rating.split(': ')[-1].split()[0]}")
+        said.append(f"{name} opens its own, exposure {rating.split(': ')[-1].split()[0]}")
         box.drop_in(name, None)
     box.run("systemctl", "restart", UNIT)
-    return f"each starts; exposure: {', '.join(said)}"
+    return ", ".join(said)
 
 
 def inodes(box: Appliance, folder: str, *tests: str) -> set[str]:
     """Return the inode numbers of the regular files below a folder of the appliance."""
     return set(box.run("find", folder, *tests, "-type", "f", "-printf", "%i\n").split())
-
-
-def expect(holds: bool, otherwise: str) -> None:  # noqa: FBT001 (reads as the sentence that it is)
-    """Raise Broken with what was seen where the promise does not hold."""
-    if not holds:
-        raise Broken(otherwise)
 
 
 PROMISES: tuple[tuple[str, Callable[[Appliance], str]], ...] = (

@@ -1,0 +1,101 @@
+"""What may still come in: the limits, less what is held and what is being written just now (I5)."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agent.errors import SpoolFull
+from agent.spool.budget import shortage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.spool.budget import Limits, Shortage, Usage
+    from agent.spool.reserve import Reserve
+    from agent.spool.room import Room
+
+ROUNDS = 100
+
+
+class NoRoom(SpoolFull):
+    """The caps or the floors refuse, not the disk itself: another picture would have to go for this one."""
+
+
+class Allowance:
+    """Sets room aside for pictures on their way in; one a process, used by every intake thread."""
+
+    def __init__(self, limits: Limits, *, measure: Callable[[], Usage], room: Room, reserve: Reserve) -> None:
+        self.limits = limits
+        self._measure = measure
+        self._room = room
+        self._reserve = reserve
+        self._counting = threading.Lock()
+        self._making = threading.Lock()
+        self.bytes_set_aside = 0
+        self._items_set_aside = 0
+
+    def take(self, source: str, size: int, *, linked: bool) -> None:
+        """Set room aside for a picture, making some first where its source's policy is to make some.
+
+        Raises `NoRoom` where none is to be had.
+        """
+        missing = self._try(size, linked=linked)
+        if missing is not None:
+            # One at a time: the room that is made for one picture must not be made for each that waits for it.
+            with self._making:
+                missing = self._make(source, size, linked=linked)
+        if missing is not None:
+            raise _no_room(missing)
+
+    def give_back(self, size: int, *, items: int = 1) -> None:
+        """Let what was set aside go: it is held now, or was not needed."""
+        with self._counting:
+            self.bytes_set_aside -= size
+            self._items_set_aside -= items
+
+    def check_copy(self, size: int, *, set_aside: int = 0) -> None:
+        """Raise `NoRoom` where the floor leaves no room for a copy of what counts against the caps already.
+
+        `set_aside` is what was taken for it before, when it was to be a link, which needs no disk space.
+        """
+        with self._counting:
+            usage = self._usage()
+        usage = replace(usage, spool_bytes=0, spool_items=0, free_bytes=usage.free_bytes + set_aside)
+        missing = shortage(usage, self.limits, size=size, linked=False)
+        if missing is not None:
+            raise _no_room(missing)
+
+    def _try(self, size: int, *, linked: bool) -> Shortage | None:
+        with self._counting:
+            missing = shortage(self._usage(), self.limits, size=size, linked=linked)
+            if missing is None:
+                self._reserve.restore()
+                self.bytes_set_aside += size
+                self._items_set_aside += 1
+            return missing
+
+    def _make(self, source: str, size: int, *, linked: bool) -> Shortage | None:
+        before = None
+        for _ in range(ROUNDS):
+            missing = self._try(size, linked=linked)
+            # What went from the disk may have other names: then it frees nothing, and no more must go for that.
+            if missing is None or missing == before or not self._room.make(source, missing):
+                return missing
+            before = missing
+        return missing
+
+    def _usage(self) -> Usage:
+        usage = self._measure()
+        return replace(
+            usage,
+            spool_bytes=usage.spool_bytes + self.bytes_set_aside,
+            spool_items=usage.spool_items + self._items_set_aside,
+            free_bytes=usage.free_bytes - self.bytes_set_aside - self._reserve.missing,
+            free_inodes=None if usage.free_inodes is None else usage.free_inodes - self._items_set_aside,
+        )
+
+
+def _no_room(missing: Shortage) -> NoRoom:
+    return NoRoom(missing.why, remedy="It goes on by itself as uploads make room.")

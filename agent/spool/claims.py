@@ -1,0 +1,100 @@
+"""Which item is next, and which are in somebody's hand: an item is given to one uploader at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from agent.clock import Clock
+    from agent.frame import Item
+    from agent.spool.reader import Reader
+    from agent.workers import Bell
+
+AHEAD = {"oldest": 64, "newest": 4}
+DIRECTION = {"oldest": "ASC", "newest": "DESC"}
+OPPOSITE = {"oldest": "newest", "newest": "oldest"}
+DUE = "SELECT id FROM item WHERE state = 'waiting' AND not_before > 0 AND not_before <= ? ORDER BY not_before LIMIT ?"
+READY = "SELECT id FROM item WHERE state = 'waiting' AND not_before = 0 ORDER BY id {} LIMIT ?"
+NEXT = "SELECT id, not_before FROM item WHERE state = 'waiting' AND not_before > 0 ORDER BY not_before LIMIT ?"
+
+
+class Claims:
+    """Hands out what is due; knows its own process's hands, which are all there are: only the owner drains."""
+
+    def __init__(self, reader: Reader, root: Path, *, order: str, clock: Clock, bell: Bell) -> None:
+        self._reader = reader
+        self._root = root
+        self._order = order
+        self._clock = clock
+        self._bell = bell
+        self._lock = threading.Lock()
+        self._claimed: set[int] = set()
+        self._ahead: deque[int] = deque()
+
+    def next(self, *, other_end: bool) -> Item | None:
+        """Claim the next item that is due, or None; `other_end` asks for the one that would come last."""
+        with self._lock:
+            ahead = deque[int]() if other_end else self._ahead
+            while True:
+                if not ahead:
+                    ahead.extend(self._look_ahead(other_end=other_end))
+                if not ahead:
+                    return None
+                item_id = ahead.popleft()
+                if item_id in self._claimed:
+                    continue  # put forward by another process between the two looks ahead, so it was seen twice
+                row = self._reader.one("SELECT * FROM item WHERE id = ? AND state = 'waiting'", item_id)
+                if row is not None:
+                    item = self._reader.item(row, self._root)
+                    self._claimed.add(item_id)
+                    return item
+
+    def next_due(self) -> float | None:
+        """Return when, on the boot clock, the next deferred and unclaimed item is due; None where there is none."""
+        with self._lock:
+            rows = self._reader.all(NEXT, len(self._claimed) + 1)
+            return next((row["not_before"] for row in rows if row["id"] not in self._claimed), None)
+
+    def in_hand(self) -> frozenset[int]:
+        """Return what is claimed just now."""
+        with self._lock:
+            return frozenset(self._claimed)
+
+    def settle(self, items: Iterable[int]) -> None:
+        """Let claims go, their items' fate being on record."""
+        with self._lock:
+            self._claimed.difference_update(items)
+        self._bell.ring()
+
+    def give_back(self, item_id: int) -> None:
+        """Let a claim go untouched: the item has its place in the order again."""
+        with self._lock:
+            self._claimed.discard(item_id)
+            self._ahead.clear()
+        self._bell.ring()
+
+    @contextmanager
+    def withheld(self, items: Iterable[int]) -> Iterator[list[int]]:
+        """Keep items out of uploaders' hands while the block runs; yields those that are in no hand already."""
+        with self._lock:
+            free = [item_id for item_id in items if item_id not in self._claimed]
+            self._claimed.update(free)
+        try:
+            yield free
+        finally:
+            self.settle(free)
+
+    def _look_ahead(self, *, other_end: bool) -> list[int]:
+        limit = AHEAD[self._order] + len(self._claimed)
+        due = self._reader.all(DUE, self._clock.boot(), limit)
+        direction = DIRECTION[OPPOSITE[self._order] if other_end else self._order]
+        ready = self._reader.all(READY.format(direction), limit)
+        rows = (*ready, *due) if other_end else (*due, *ready)
+        found = [row[0] for row in rows if row[0] not in self._claimed]
+        return found[: AHEAD[self._order]]

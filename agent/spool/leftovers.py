@@ -1,0 +1,100 @@
+"""Files whose end is decided and durable, but which may still lie on the disk.
+
+A row names them from the commit that decided until they are gone for good, so that a kill in between costs nothing but
+a second look. A removal is not flushed: for a while a power cut can take it back, and without its row a dropped picture
+would pass for one that was never put.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agent.errors import Wait
+from agent.spool.durable import remove
+from agent.spool.origin import finish
+from agent.spool.records import origin_text, read_origin, read_path, stored_path
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from agent.clock import Clock
+    from agent.frame import Item, Origin
+    from agent.spool.commits import Commits
+    from agent.spool.reader import Reader
+
+log = structlog.get_logger(__name__)
+
+FORGET = "DELETE FROM leftover WHERE item_id = ?"
+WRITTEN_S = 60.0  # ext4 writes what it has by itself every 5 s, xfs every 30 s
+
+
+class Leftovers:
+    """Removes them; used by whatever ends an item, from any thread."""
+
+    def __init__(self, commits: Commits, reader: Reader, root: Path, *, clock: Clock) -> None:
+        self._commits = commits
+        self._reader = reader
+        self._root = root
+        self._clock = clock
+        self._swept: deque[tuple[float, int]] = deque()
+
+    def end(self, connection: sqlite3.Connection, item: Item, origin: Origin | None) -> bool:
+        """Take an item out of the queue, within a commit; false where another process has settled it meanwhile.
+
+        `origin` is the original that may go as well.
+        """
+        if connection.execute("DELETE FROM item WHERE id = ?", (item.id,)).rowcount == 0:
+            return False
+        beside = stored_path(item.beside, self._root) if item.beside else None
+        connection.execute(
+            "INSERT INTO leftover(item_id, path, origin, beside) VALUES (?, ?, ?, ?)",
+            (item.id, stored_path(item.path, self._root), origin_text(origin), beside),
+        )
+        self.forget(connection)
+        return True
+
+    def forget(self, connection: sqlite3.Connection) -> None:
+        """Forget what is gone for good; it rides on a commit that is due anyway."""
+        written = self._clock.boot() - WRITTEN_S
+        while self._swept and self._swept[0][0] <= written:
+            connection.execute(FORGET, (self._swept.popleft()[1],))
+
+    def remove(self, item_id: int, paths: tuple[Path | None, ...], origin: Origin | None) -> bool:
+        """Remove an ended item's files, and its original where there is one to remove; tell whether they are gone."""
+        try:
+            # The spool's own files first: an original that refuses to go must not keep them, uncounted.
+            for path in paths:
+                if path is not None:
+                    remove(path)
+            if origin is not None:
+                finish(origin)
+        except Wait as error:
+            # The receipt stands; the row in `leftover` brings this back at the next sweep.
+            log.warning("removal_failed", item=item_id, path=str(paths[0]), reason=str(error))
+            return False
+        self._swept.append((self._clock.boot(), item_id))
+        return True
+
+    def sweep(self) -> int:
+        """Finish what was recorded but not done, by this run or an earlier one; return how many items that was."""
+        rows = self._reader.all("SELECT item_id, path, origin, beside FROM leftover")
+        gone: list[tuple[int]] = []
+        folders: set[Path] = set()
+        for row in rows:
+            beside = read_path(row["beside"], self._root) if row["beside"] else None
+            path, origin = read_path(row["path"], self._root), read_origin(row["origin"])
+            if self.remove(row["item_id"], (path, beside), origin):
+                gone.append((row["item_id"],))
+                folders |= {path.parent, origin.path.parent} if origin else {path.parent}
+        if gone:
+            self._commits.run(lambda connection: connection.executemany(FORGET, gone), _that_are_there(folders))
+        return len(rows)
+
+
+def _that_are_there(folders: set[Path]) -> set[Path]:
+    """Leave out those that an earlier start has removed, or that are not mounted."""
+    return {folder for folder in folders if folder.is_dir()}

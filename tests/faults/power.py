@@ -1,0 +1,63 @@
+"""A driver on a disk whose power is cut at a random moment, and what the disk then holds of its promises."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spool_driver import WATCHED, picture
+from traced import DRIVER
+from verdict import Listener, judge, originals
+
+if TYPE_CHECKING:
+    import random
+
+    from loop_disk import LoopDisk
+
+LINES = 150  # of the driver, after which the power is cut at the latest: about a second
+DURABLE = 60  # watched files that were there, and flushed, before the driver came
+
+
+class NotCut(AssertionError):
+    """The fault did not fire: what nobody flushed is still there."""
+
+
+def cut_once(disk: LoopDisk, root: Path, rng: random.Random, breakage: str = "") -> int:
+    """Cut the power under a working driver and judge what is left; return how many promises it had made.
+
+    The disk stays mounted and `root` on it is removed.
+    """
+    (root / WATCHED).mkdir(parents=True)
+    for number in range(0, DURABLE, 2):
+        (root / WATCHED / f"{number}.jpg").write_bytes(picture(number))
+    disk.flush()
+    before = originals(root)
+    ours, theirs = socket.socketpair()
+    line = [sys.executable, "-B", str(DRIVER), str(root), str(theirs.fileno()), "--breakage", breakage, "--warm-up"]
+    with ours:
+        with theirs:
+            # What it says of a disk that is gone is no news.
+            child = subprocess.Popen(line, pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL)
+        try:
+            listener = Listener(ours)
+            listener.hear(rng.randrange(1, LINES))
+            witness = root / "witness"
+            witness.write_bytes(os.urandom(50_000))
+            disk.cut()
+        finally:
+            child.kill()
+            child.wait()
+            disk.unmount()
+            disk.mount()
+        told = listener.hear()
+    assert told.ready, "the driver did not come to work"
+    if witness.exists() and witness.stat().st_size > 0:
+        raise NotCut(f"{witness} survived")
+    judge(root, told, before)
+    shutil.rmtree(root)
+    return listener.lines
