@@ -24,13 +24,13 @@ run: $(READY) ## Run the agent beside a small Acusight on port 8600; ONCE=1 make
 	@$(RUN) agent demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(PORT),--port $(PORT))
 
 test: $(READY) ## Run the tests
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest -n auto $(ARGS)
 
 check: $(READY) ## Check style, format and types, and run the tests
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest -n auto $(ARGS)
 
 fmt: $(READY) ## Format the code, and mend what can be mended
 	@$(RUN) ruff check --fix-only --quiet .

@@ -66,7 +66,8 @@ def _verdict(status: Status) -> str:
     if status.paused_since is not None:
         return f"PAUSED BY HAND: {status.waiting} pictures wait"
     if link.get("state") == "paused":
-        return f"WAITING FOR THE LINK: {status.waiting} pictures wait, none is lost"
+        lost = "" if any(account.dropped for account in status.accounts.values()) else ", none is lost"
+        return f"WAITING FOR THE LINK: {status.waiting} pictures wait{lost}"
     if paused := (status.state or {}).get("intake_paused"):
         return f"INTAKE PAUSED ({', '.join(paused)}): {status.waiting} pictures wait"
     if status.quarantined:

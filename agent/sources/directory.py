@@ -116,7 +116,6 @@ class DirectoryWatch:
         """Walk on as far as the tracker has room, asking the spool piece by piece what is known."""
         if self._rounds.begin():
             self._notices.ensure()
-            self._memory.begin_walk()
         while self._rounds.walking and self._room() > 0 and self._goes_on():
             piece = self._rounds.piece(min(PIECE, self._room()))
             try:

@@ -193,7 +193,7 @@ class Drafter:
                 sha256=picture.sha256,
                 metadata=metadata,
                 body=Opened(descriptor, self._hidden, copy=copy),
-                sidecar=OpenedSidecar(sidecar.descriptor, _suffix(sidecar.name)) if sidecar else None,
+                sidecar=OpenedSidecar(sidecar.descriptor, Path(sidecar.name).suffix) if sidecar else None,
                 origin=origin,
                 mark=mark,
             )
@@ -246,7 +246,3 @@ def _captured_at(labels: Labels | None, status: os.stat_result) -> datetime:
     if labels is not None and labels.captured_at is not None:
         return labels.captured_at
     return datetime.fromtimestamp(max(0.0, min(status.st_mtime, LATEST_S)), UTC)
-
-
-def _suffix(name: str) -> str:
-    return Path(name).suffix

@@ -29,10 +29,6 @@ class Memory:
         """Return what is remembered of files by these names."""
         return self._spool.history.known(self._source, names)
 
-    def begin_walk(self) -> None:
-        """Wait for this walk's own witness."""
-        self._witness = None
-
     def unknown(self, piece: list[tuple[str, Sighting]]) -> list[tuple[str, Sighting]]:
         """Return the files of a walk that were not captured as they are now."""
         known = self.of([name for name, _ in piece])
@@ -42,8 +38,8 @@ class Memory:
     def forget_gone(self, goes_on: Callable[[], bool]) -> None:
         """Where very much is remembered, forget the files that are no more; to be called at the end of a walk.
 
-        The walk must have seen a captured file, and that must still be there: the files of a disk that is not
-        mounted are not gone, and would all be sent once more.
+        A captured file that was met must still be there: the files of a disk that is not mounted are not gone, and
+        would all be sent once more.
         """
         if self._witness is None or self._spool.history.known_count(self._source) <= REMEMBERED:
             return

@@ -77,13 +77,14 @@ class Allowance:
             return missing
 
     def _make(self, source: str, size: int, *, linked: bool) -> Shortage | None:
-        before = None
+        missing = self._try(size, linked=linked)
         for _ in range(ROUNDS):
-            missing = self._try(size, linked=linked)
-            # What went from the disk may have other names: then it frees nothing, and no more must go for that.
-            if missing is None or missing == before or not self._room.make(source, missing):
-                return missing
-            before = missing
+            if missing is None or not self._room.make(source, missing):
+                break
+            before, missing = missing, self._try(size, linked=linked)
+            # What went may have other names, or others take what it frees: no more must go for that.
+            if missing is not None and missing.on_disk and not missing.is_less_than(before):
+                break
         return missing
 
     def _usage(self) -> Usage:

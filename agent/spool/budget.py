@@ -49,6 +49,10 @@ class Shortage:
     items: int = 0
     on_disk: bool = False
 
+    def is_less_than(self, other: Shortage) -> bool:
+        """Tell whether something of the other shortage has been made good."""
+        return self.size < other.size or self.items < other.items
+
 
 # Rows, their journal and a folder entry, generously: a picture that is only linked still costs this much disk.
 OVERHEAD_BYTES = 32_768

@@ -14,7 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from agent.spool import ledger, thinning
-from agent.spool.budget import Policy
+from agent.spool.budget import OVERHEAD_BYTES, Policy
 from agent.spool.discard import discard
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Share:
 
     def count(self, missing: Shortage) -> int:
         """Return how many items to take for what is missing, and a few more where they do not matter."""
-        needed = max(missing.items, ceil(missing.size * self.items / max(1, self.size)), 1)
+        size = missing.size + (OVERHEAD_BYTES if missing.on_disk else 0)  # to record what goes takes room as well
+        needed = max(missing.items, ceil(size * self.items / max(1, self.size)), 1)
         needed = max(needed, min(SPARE_ITEMS, self.items // SPARE_SHARE))
         return min(needed, self.spare_items, BATCH)
 

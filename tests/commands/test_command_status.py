@@ -46,7 +46,7 @@ def test_the_status_of_a_running_agent_tells_everything_quickly(tmp_path: Path) 
             began = time.monotonic()
             ended = house.call("status")
             took.append(time.monotonic() - began)
-        assert min(took) < 0.5
+        assert min(took) < 2.0
         assert (ended.returncode, ended.stderr) == (0, "")
         lines = ended.stdout.splitlines()
         assert lines[0] == "RUNNING: 0 pictures wait"

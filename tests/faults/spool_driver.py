@@ -31,6 +31,7 @@ from spool_rig import How, StillClock, adopted, draft, own, sha
 from agent.errors import SpoolDamaged, Wait
 from agent.frame import Receipt
 from agent.spool.budget import Limits
+from agent.spool.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +142,11 @@ class Driver:
 
     def _drop(self, item: Item) -> None:
         self._tell("dropping", item.filename)
-        persist(lambda: self._spool.outbox.drop(item, "why"))
+        if item.id % 2:
+            persist(lambda: self._spool.outbox.drop(item, "why"))
+        else:
+            persist(lambda: self._spool.orders.drop(Selection(ids=(item.id,))))
+            self._spool.outbox.release(item)
 
     def _shrink(self, item: Item) -> None:
         smaller = item.path.read_bytes()[: item.size // 2]

@@ -1,25 +1,57 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 import traced
 from structlog.testing import capture_logs
+from traced import KILL, Fault
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(bool(traced.missing()), reason=traced.missing())
+pytestmark = [
+    pytest.mark.skipif(bool(traced.missing()), reason=traced.missing()),
+    pytest.mark.timeout(150),
+]
 
-EACH = 5
+EACH = 3  # of the faults of each system call; `make torture` has all of them
+SEED = 20260314
+CONTROLS = [
+    ("removes-first", "pwrite64", KILL, 51, "No such file|went before its receipt"),
+    ("answers-first", "pwrite64", KILL, 31, "promised and lost"),
+    ("fsync-errors-ignored", "fsync", "error=EIO", 5, "was not flushed, and yet it was put"),
+]
 
 
 def test_i1_i2_i3_a_system_call_that_fails_or_kills_costs_nothing(tmp_path: Path) -> None:
     """Whichever fsync, write, rename, link or unlink fails, or is the last one ever, every promise is kept."""
     calls = traced.count_calls(tmp_path / "whole")
-    assert calls.keys() >= {"fsync", "fdatasync", "pwrite64"}
-    rng = random.Random(20260314)  # noqa: S311 (a seed, so that a failure can be repeated)
+    assert calls.keys() >= {"fsync", "fdatasync", "pwrite64", "write", "linkat"}
+    rng = random.Random(SEED)
     for number, fault in enumerate(traced.sample(calls, rng, EACH)):
         with capture_logs():
             traced.suffer(tmp_path / str(number), fault)
+
+
+def test_a_file_whose_flush_failed_is_written_anew(tmp_path: Path) -> None:
+    """A second flush may succeed while the disk has old bytes, so a watched file is copied, not linked again."""
+    scene = traced.Scene(tmp_path / "whole")
+    _, _, trace = scene.run("-e", "trace=fsync")
+    flushed = re.findall(r"^\d+ +fsync\(\d+<([^>]*)>", trace, re.MULTILINE)
+    first = next(when for when, path in enumerate(flushed, 1) if "/watched/" in path)
+    for effect in ("error=EIO", "error=ENOSPC"):
+        with capture_logs():
+            traced.suffer(tmp_path / effect, Fault("fsync", effect, str(first)))
+
+
+@pytest.mark.parametrize(("breakage", "call", "effect", "first", "complaint"), CONTROLS)
+def test_the_sweep_fails_on_a_spool_broken_on_purpose(
+    tmp_path: Path, breakage: str, call: str, effect: str, first: int, complaint: str
+) -> None:
+    """The same faults and the same oracle find each defect that they are there for."""
+    with capture_logs(), pytest.raises((AssertionError, FileNotFoundError), match=complaint):
+        for when in range(first, first + 100, 2):
+            traced.suffer(tmp_path / str(when), Fault(call, effect, str(when)), breakage)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from directory_rig import coded, jpeg, names, sha, without_privileges
 from structlog.testing import capture_logs
+from watchdog.events import FileClosedEvent
 
 from agent.clock import utc_text
 from agent.pictures.inspect import PictureLimits, inspect
@@ -121,6 +122,34 @@ def test_a_slow_writer_is_waited_for(still: YardMaker) -> None:
     yard.step(0.9)
     yard.step(0.1)
     assert yard.digests() == [sha(WHOLE)]
+
+
+def test_a_change_that_nobody_told_of_is_seen(still: YardMaker) -> None:
+    """A whole picture that changed since it was seen is not taken before it is quiet as it is now."""
+    yard = still()
+    yard.put("a.jpg", WHOLE)
+    yard.step()
+    yard.step(0.9)
+    yard.put("a.jpg", WHOLE + b"padding")
+    yard.step(0.1)
+    yard.step(0.9)
+    assert yard.items() == []
+    yard.step(0.1)
+    assert yard.digests() == [sha(WHOLE + b"padding")]
+
+
+def test_events_beyond_the_tracker_wait_for_a_walk(still: YardMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events of files for which there is no room cost no memory, and bring the next walk forward."""
+    monkeypatch.setattr(directory, "TRACKED", 4)
+    yard = still(rescan_s=3600.0)
+    yard.step()
+    for number in range(20):
+        yard.watch._notices.on_any_event(FileClosedEvent(str(yard.put(f"{number}.jpg"))))
+    yard.step()
+    assert len(yard.watch._pictures) == 4
+    for _ in range(15):
+        yard.step(1)
+    assert len(yard.items()) == 20
 
 
 def test_what_is_no_picture_is_said_once(still: YardMaker) -> None:
@@ -371,6 +400,8 @@ def test_ten_thousand_files_pass_through_a_small_tracker(still: YardMaker, monke
     yard = still()
     for number in range(10_000):
         yard.put(f"{number}.jpg", jpeg(number))
+    yard.step()
+    assert yard.watch._rest_s() == yard.plan.settle_s
     tracked = []
     for _ in range(22):
         yard.step(1)

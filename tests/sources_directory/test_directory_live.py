@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from directory_rig import coded, jpeg, names, refuse_inotify, sha, until, without_privileges
 from structlog.testing import capture_logs
-from watchdog.events import FileClosedEvent
 
-from agent.sources import directory, notices
+from agent.sources import notices
 from agent.spool.budget import Usage
 
 if TYPE_CHECKING:
@@ -136,19 +135,6 @@ def test_a_directory_made_again_is_watched_again(live: YardMaker) -> None:
         "directory_unavailable",
         "directory_restored",
     ]
-
-
-def test_events_beyond_the_tracker_wait_for_a_walk(live: YardMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Events of files for which there is no room cost no memory, and lose none of them."""
-    monkeypatch.setattr(directory, "TRACKED", 4)
-    yard = live(rescan_s=LONG_S)
-    for number in range(20):
-        path = yard.put(f"{number}.jpg")
-        yard.watch._notices.on_any_event(FileClosedEvent(str(path)))
-    yard.watch._hear()
-    assert len(yard.watch._pictures) == 4
-    with yard.running():
-        until(lambda: len(yard.items()) == 20)
 
 
 def test_latest_jpg_never_gives_a_mixed_picture(live: YardMaker) -> None:

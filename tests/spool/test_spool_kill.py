@@ -167,7 +167,7 @@ def test_i1_i2_i3_a_kill_from_outside_loses_nothing(tmp_path: Path) -> None:
     began = time.monotonic()
     assert not kill_after(30, Scene(tmp_path / "whole", files=20).work)
     whole_s = time.monotonic() - began
-    rng = random.Random(20260314)  # noqa: S311 (a seed, so that a failure can be repeated)
+    rng = random.Random(20260314)
     killed = 0
     for number in range(KILLS):
         scene = Scene(tmp_path / str(number), files=20)

@@ -10,8 +10,8 @@ import pytest
 from spool_rig import ROOMY, StillClock, check, claim, deliver_all, draft, examine, kill, own, put, put_file, rows
 
 from agent.errors import SpoolDamaged, SpoolTaken, SpoolUnavailable, Wait
-from agent.spool.schema import DAMAGED, INDEX
 from agent.spool.ownership import is_owned, owner_note
+from agent.spool.schema import DAMAGED, INDEX
 from agent.spool.spool import Spool
 from agent.workers import Stop
 

@@ -181,7 +181,7 @@ def test_what_is_given_up_is_given_to_nobody(tmp_path: Path) -> None:
         run = spool._commits.run
 
         def refuse(*_: object) -> None:
-            seen.extend(iter(lambda: spool.outbox.claim(), None))
+            seen.extend(iter(spool.outbox.claim, None))
             raise SpoolFull("the disk is full")
 
         spool._commits.run = refuse  # type: ignore[method-assign, assignment]

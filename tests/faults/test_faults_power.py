@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import loop_disk
+import power
+import pytest
+from structlog.testing import capture_logs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(150)
+
+CUTS = 6  # of each file system; `make torture` has fifty
+CONTROL_CUTS = 12
+SEED = 20260314
+
+on_each_disk = pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            kind, marks=pytest.mark.skipif(bool(loop_disk.missing(kind)), reason=f"{kind}: {loop_disk.missing(kind)}")
+        )
+        for kind in loop_disk.KINDS
+    ],
+)
+
+
+@on_each_disk
+def test_i1_i2_i3_a_power_cut_takes_nothing_that_was_promised(tmp_path: Path, kind: str) -> None:
+    """On a real file system whose power is cut at random moments, every acknowledged picture has its bytes."""
+    rng = random.Random(SEED)
+    with loop_disk.loop_disk(kind, tmp_path) as disk, capture_logs():
+        promises = [power.cut_once(disk, disk.point / str(number), rng) for number in range(CUTS)]
+    assert max(promises) > 30, "hardly anything was promised"
+
+
+@on_each_disk
+@pytest.mark.parametrize(
+    ("breakage", "complaint"),
+    [
+        ("no-file-fsync", "does not hold its bytes|No such file"),
+        ("no-directory-fsync", "No such file"),
+        ("synchronous-normal", "promised and lost|receipts lost|was damaged"),
+        ("synchronous-off", "promised and lost|receipts lost|was damaged"),
+    ],
+)
+def test_the_power_cut_finds_what_is_not_flushed(tmp_path: Path, kind: str, breakage: str, complaint: str) -> None:
+    """The same cuts and the same oracle fail where one flush is left out, whichever it is."""
+    rng = random.Random(SEED)
+    with loop_disk.loop_disk(kind, tmp_path) as disk, capture_logs():
+        with pytest.raises((AssertionError, FileNotFoundError), match=complaint):
+            for number in range(CONTROL_CUTS):
+                power.cut_once(disk, disk.point / str(number), rng, breakage)
