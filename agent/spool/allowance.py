@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent.spool.reserve import Reserve
     from agent.spool.room import Room
 
-ROUNDS = 100
+IN_VAIN = 3
 
 
 class NoRoom(SpoolFull):
@@ -78,13 +78,12 @@ class Allowance:
 
     def _make(self, source: str, size: int, *, linked: bool) -> Shortage | None:
         missing = self._try(size, linked=linked)
-        for _ in range(ROUNDS):
-            if missing is None or not self._room.make(source, missing):
-                break
+        in_vain = 0
+        while missing is not None and in_vain < IN_VAIN and self._room.make(source, missing):
             before, missing = missing, self._try(size, linked=linked)
-            # What went may have other names, or others take what it frees: no more must go for that.
+            # What went may have other names, or others, the index too, take what it frees: not much may go for that.
             if missing is not None and missing.on_disk and not missing.is_less_than(before):
-                break
+                in_vain += 1
         return missing
 
     def _usage(self) -> Usage:

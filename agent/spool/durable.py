@@ -75,27 +75,23 @@ def write_file(temporary: Path, target: Path, pieces: Iterable[bytes]) -> None:
 
 
 def link_through(descriptor: int, target: Path) -> None:
-    """Link the file behind `descriptor`, without flushing it; raises the bare `OSError`."""
+    """Give the very file behind `descriptor` a second name, without flushing it.
+
+    The link goes through the descriptor, not through the path: whatever is put under the old name meanwhile
+    cannot slip in between the check and the link. Raises the bare `OSError`, whose number decides what to try next.
+    """
     # Without a directory descriptor CPython calls link(2), which would link the entry of /proc itself.
     os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor, follow_symlinks=True)
 
 
-def link_open_file(descriptor: int, target: Path) -> bool:
-    """Give the very file behind `descriptor` a second name, and flush its bytes; tell whether they are flushed.
-
-    The link goes through the descriptor, not through the path: whatever is put under the old name meanwhile
-    cannot slip in between the check and the link. Raises the bare `OSError`, whose number decides what to try next;
-    a flush that failed takes the link back.
-    """
-    link_through(descriptor, target)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        # Where this fails too, the copy takes the link's place, or the next start finds that its row is missing.
-        with suppress(OSError):
-            target.unlink()
-        return False
-    return True
+def flush(path: Path) -> None:
+    """Make a file's bytes durable; raises `SpoolFull` or `SpoolUnavailable`, and then is never asked again."""
+    with disk_errors("flush", path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _write_all(descriptor: int, piece: bytes) -> None:

@@ -1,7 +1,7 @@
 """The way into the spool: stage a picture's bytes, then commit the rows that make it an item.
 
-Two steps, so that what comes together shares one set of fsyncs. A staged picture is durable but for its directory
-entry; `commit` flushes the directories and writes the rows. Only then is it an item.
+Two steps, so that what comes together shares one set of fsyncs. A staged picture has its final name; `commit` flushes
+linked files, then the directories, then the rows. Only then is it an item.
 """
 
 from __future__ import annotations
@@ -85,6 +85,9 @@ class Inbox:
             return
         ours = [one for one in batch if self._settle(one)]
         try:
+            for one in ours:
+                if one.linked:
+                    self._shelf.flush(one.path)
             self._commits.run(
                 lambda connection: self._insert(connection, batch, ours), {one.path.parent for one in batch}
             )

@@ -91,7 +91,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A draft whose bytes are durable under their final name, but which has no row yet."""
+    """A draft whose bytes have their final name, but no row yet; a link's are flushed with the commit."""
 
     draft: Draft
     id: int
@@ -99,6 +99,11 @@ class Staged:
     path: Path
     beside: Path | None = None
     copied_because: str | None = None
+
+    @property
+    def linked(self) -> bool:
+        """Tell whether the bytes are those of a file that somebody else wrote, and perhaps never flushed."""
+        return isinstance(self.draft.body, Opened) and self.copied_because is None
 
 
 def upload_filename(source: str, captured_at: datetime, sequence: int, media_type: str) -> str:

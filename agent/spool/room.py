@@ -69,10 +69,12 @@ class Share:
 
     def count(self, missing: Shortage) -> int:
         """Return how many items to take for what is missing, and a few more where they do not matter."""
-        size = missing.size + (OVERHEAD_BYTES if missing.on_disk else 0)  # to record what goes takes room as well
-        needed = max(missing.items, ceil(size * self.items / max(1, self.size)), 1)
-        needed = max(needed, min(SPARE_ITEMS, self.items // SPARE_SHARE))
-        return min(needed, self.spare_items, BATCH)
+        average = max(1, self.size // max(1, self.items))
+        needed = max(missing.items, ceil(missing.size / average), 1)
+        # On a full disk, to record what goes takes room as well.
+        more = min(OVERHEAD_BYTES // average, self.items // 8) if missing.on_disk else 0
+        more = max(more, min(SPARE_ITEMS, self.items // SPARE_SHARE))
+        return min(needed + more, self.spare_items, BATCH)
 
 
 class Room:

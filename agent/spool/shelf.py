@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.errors import SpoolUnavailable, Wait
-from agent.spool.durable import disk_errors, link_open_file, link_through, make_directory, write_file
+from agent.spool.durable import disk_errors, flush, link_through, make_directory, write_file
 from agent.spool.records import parse_filename, sidecar_path
 
 if TYPE_CHECKING:
@@ -90,13 +90,24 @@ class Shelf:
         if because is not None and opened.hidden is not None and because == REFUSALS[errno.EXDEV]:
             target = opened.hidden / target.parent.name / filename
             because = _link_beside(opened.descriptor, target)
-        if because == UNFLUSHED:
-            self._doubt = because
         if because is not None:
             before_copy()
             target = self._place(self.items, sequence, filename)
             write_file(self.temporary / filename, target, _same(opened.descriptor, draft, filename))
         return target, because
+
+    def flush(self, picture: Path) -> None:
+        """Make a linked picture's bytes durable, before its row commits.
+
+        Done for a whole batch at once, behind all its links: each link changes its file's inode, and the first flush
+        writes the file system's journal for all of them. Raises `SpoolUnavailable` where the disk fails; asked again
+        it may say yes without the bytes, so from then on files are copied.
+        """
+        try:
+            flush(picture)
+        except Wait:
+            self._doubt = UNFLUSHED
+            raise
 
     def lay_beside(self, picture: Path, sidecar: OpenedSidecar | None) -> Path | None:
         """Link a sidecar beside its picture; only salvage reads it, so a refusal costs nothing now."""
@@ -119,13 +130,14 @@ def _link(descriptor: int, target: Path) -> str | None:
     """Link the open file to `target`; return what a person can do where links are refused for good."""
     with disk_errors("link the picture to", target):
         try:
-            return None if link_open_file(descriptor, target) else UNFLUSHED
+            link_through(descriptor, target)
         except OSError as error:
             if error.errno == errno.ENOENT and os.fstat(descriptor).st_nlink == 0:
                 raise Wait(f"the file was replaced while it was adopted as {target.name}") from error
             if error.errno not in REFUSALS:
                 raise
             return REFUSALS[error.errno]
+    return None
 
 
 def _link_beside(descriptor: int, target: Path) -> str | None:

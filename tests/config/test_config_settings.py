@@ -13,7 +13,7 @@ from agent.config.address import check_url, is_near
 from agent.config.environment import Environment, parse_environment, read_environment
 from agent.config.load import check, load
 from agent.config.paths import PATH_KEYS
-from agent.config.settings import ServerSettings, Settings
+from agent.config.settings import ServerSettings, Settings, SpoolSettings
 from agent.config.sizes import size_in_bytes
 from agent.config.sources import CameraSettings, WatchSettings
 
@@ -71,8 +71,28 @@ class TestTree:
         assert camera.period_s == period
 
     @pytest.mark.parametrize(
+        ("source", "when_full"),
+        [("0", "thin"), ("/dev/video0", "thin"), ("rtsp://h/", "thin"), ("gst:x", "thin"), ("cmd:x", "thin"),
+         ("clip.mp4", "pause"), ("clips/*.avi", "pause")],
+    )  # fmt: skip
+    def test_what_cannot_wait_is_thinned(self, source: str, when_full: str) -> None:
+        """On a full spool a live camera is thinned, a video file and a folder wait; others by request."""
+        assert CameraSettings(name="a", source=source).when_full == when_full
+        assert WatchSettings(path=Path("/a")).when_full == "pause"
+        assert CameraSettings(name="a", source="0", when_full="oldest").when_full == "oldest"
+        assert CameraSettings(name="a", source="clip.mp4", when_full="pause").when_full == "pause"
+
+    def test_a_video_file_loses_nothing(self) -> None:
+        """To drop frames of what can wait is refused, with what to do."""
+        with pytest.raises(ValidationError, match="loses nothing by waiting; leave it out"):
+            CameraSettings(name="a", source="clip.mp4", when_full="thin")
+
+    @pytest.mark.parametrize(
         ("model", "keys"),
         [
+            (WatchSettings, {"path": "/a", "when_full": "never"}),
+            (SpoolSettings, {"max_items": 0}),
+            (SpoolSettings, {"min_free_inodes": -1}),
             (CameraSettings, {"name": "a", "source": "0", "fps": 1, "interval_s": 1}),
             (CameraSettings, {"name": "a b", "source": "0"}),
             (CameraSettings, {"name": "..", "source": "0"}),

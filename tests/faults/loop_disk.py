@@ -8,7 +8,7 @@ import os
 import shutil
 import struct
 import subprocess
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,6 +87,11 @@ def own_mounts() -> Iterator[None]:
         library.setns(before, CLONE_NEWNS)
         os.close(before)
         os.chdir(here)
+
+
+def own_mounts_if_root() -> AbstractContextManager[None]:
+    """Give this thread mounts of its own, where it may have them."""
+    return own_mounts() if os.geteuid() == 0 else nullcontext()
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spool_driver import WATCHED, picture
@@ -16,6 +15,7 @@ from verdict import Listener, judge, originals
 
 if TYPE_CHECKING:
     import random
+    from pathlib import Path
 
     from loop_disk import LoopDisk
 

@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from loop_disk import LoopDisk
+
 pytestmark = pytest.mark.timeout(150)
 
 CUTS = 6  # of each file system; `make torture` has fifty
@@ -28,12 +30,17 @@ on_each_disk = pytest.mark.parametrize(
 )
 
 
+def cut(disk: LoopDisk, times: int, breakage: str = "") -> list[int]:
+    """Cut the power so often, at moments that a seed decides; return how many promises were made before each cut."""
+    rng = random.Random(SEED)
+    return [power.cut_once(disk, disk.point / str(number), rng, breakage) for number in range(times)]
+
+
 @on_each_disk
 def test_i1_i2_i3_a_power_cut_takes_nothing_that_was_promised(tmp_path: Path, kind: str) -> None:
     """On a real file system whose power is cut at random moments, every acknowledged picture has its bytes."""
-    rng = random.Random(SEED)
     with loop_disk.loop_disk(kind, tmp_path) as disk, capture_logs():
-        promises = [power.cut_once(disk, disk.point / str(number), rng) for number in range(CUTS)]
+        promises = cut(disk, CUTS)
     assert max(promises) > 30, "hardly anything was promised"
 
 
@@ -49,8 +56,6 @@ def test_i1_i2_i3_a_power_cut_takes_nothing_that_was_promised(tmp_path: Path, ki
 )
 def test_the_power_cut_finds_what_is_not_flushed(tmp_path: Path, kind: str, breakage: str, complaint: str) -> None:
     """The same cuts and the same oracle fail where one flush is left out, whichever it is."""
-    rng = random.Random(SEED)
     with loop_disk.loop_disk(kind, tmp_path) as disk, capture_logs():
         with pytest.raises((AssertionError, FileNotFoundError), match=complaint):
-            for number in range(CONTROL_CUTS):
-                power.cut_once(disk, disk.point / str(number), rng, breakage)
+            cut(disk, CONTROL_CUTS, breakage)

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from traced import KILL, Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 pytestmark = [
@@ -26,14 +27,18 @@ CONTROLS = [
 ]
 
 
+def sweep(root: Path, faults: Iterable[Fault], breakage: str = "") -> None:
+    """Suffer one fault after the other, each on a spool of its own."""
+    with capture_logs():
+        for number, fault in enumerate(faults):
+            traced.suffer(root / str(number), fault, breakage)
+
+
 def test_i1_i2_i3_a_system_call_that_fails_or_kills_costs_nothing(tmp_path: Path) -> None:
     """Whichever fsync, write, rename, link or unlink fails, or is the last one ever, every promise is kept."""
     calls = traced.count_calls(tmp_path / "whole")
     assert calls.keys() >= {"fsync", "fdatasync", "pwrite64", "write", "linkat"}
-    rng = random.Random(SEED)
-    for number, fault in enumerate(traced.sample(calls, rng, EACH)):
-        with capture_logs():
-            traced.suffer(tmp_path / str(number), fault)
+    sweep(tmp_path, traced.sample(calls, random.Random(SEED), EACH))
 
 
 def test_a_file_whose_flush_failed_is_written_anew(tmp_path: Path) -> None:
@@ -42,9 +47,7 @@ def test_a_file_whose_flush_failed_is_written_anew(tmp_path: Path) -> None:
     _, _, trace = scene.run("-e", "trace=fsync")
     flushed = re.findall(r"^\d+ +fsync\(\d+<([^>]*)>", trace, re.MULTILINE)
     first = next(when for when, path in enumerate(flushed, 1) if "/watched/" in path)
-    for effect in ("error=EIO", "error=ENOSPC"):
-        with capture_logs():
-            traced.suffer(tmp_path / effect, Fault("fsync", effect, str(first)))
+    sweep(tmp_path, [Fault("fsync", effect, str(first)) for effect in ("error=EIO", "error=ENOSPC")])
 
 
 @pytest.mark.parametrize(("breakage", "call", "effect", "first", "complaint"), CONTROLS)
@@ -52,6 +55,5 @@ def test_the_sweep_fails_on_a_spool_broken_on_purpose(
     tmp_path: Path, breakage: str, call: str, effect: str, first: int, complaint: str
 ) -> None:
     """The same faults and the same oracle find each defect that they are there for."""
-    with capture_logs(), pytest.raises((AssertionError, FileNotFoundError), match=complaint):
-        for when in range(first, first + 100, 2):
-            traced.suffer(tmp_path / str(when), Fault(call, effect, str(when)), breakage)
+    with pytest.raises((AssertionError, FileNotFoundError), match=complaint):
+        sweep(tmp_path, [Fault(call, effect, str(when)) for when in range(first, first + 100, 2)], breakage)

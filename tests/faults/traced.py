@@ -124,7 +124,7 @@ def suffer(root: Path, fault: Fault, breakage: str = "") -> None:
 
 
 def _check_flushes(told: Told, trace: str, before: dict[Path, Original]) -> None:
-    """A file whose flush failed holds no item: the next flush may succeed while the disk has old bytes."""
+    """Hold that no item lies in a file whose flush failed: the next flush may succeed while the disk has old bytes."""
     inodes = {path.name: original.inode for path, original in before.items()}
     for name in re.findall(r"fsync\(\d+<[^>]*/([^/>]+)>\).*\(INJECTED\)", trace):
         assert name not in told.put, f"{name} was not flushed, and yet it was put"

@@ -100,8 +100,8 @@ def judge(root: Path, told: Told, before: dict[Path, Original]) -> None:
 def _hold(root: Path, told: Told, before: dict[Path, Original]) -> None:
     directory = root / "spool"
     check(directory)
-    items = {name: digest for name, digest in rows(directory, "SELECT filename, sha256 FROM item")}
-    receipts = {name: digest for name, digest in rows(directory, "SELECT filename, sha256 FROM receipt")}
+    items = dict(rows(directory, "SELECT filename, sha256 FROM item"))
+    receipts = dict(rows(directory, "SELECT filename, sha256 FROM receipt"))
     assert not items.keys() & receipts.keys(), "an item waits and is delivered at once"
     gone = told.put.keys() - items.keys() - receipts.keys()
     assert gone <= told.excused, f"promised and lost: {sorted(gone - told.excused)}"
@@ -132,9 +132,7 @@ def _check_leftovers(root: Path) -> None:
     """Nothing lies about that no row names."""
     directory = root / "spool"
     named = {path for row in rows(directory, "SELECT path, beside FROM item") for path in row if path}
-    found = {
-        str(path.relative_to(directory)).encode() for path in (directory / "items").rglob("*") if path.is_file()
-    }
+    found = {str(path.relative_to(directory)).encode() for path in (directory / "items").rglob("*") if path.is_file()}
     assert found == named, f"left over: {sorted(found ^ named)}"
     assert not list((directory / "tmp").iterdir()), "left over in tmp"
     assert not list((root / "watched").glob(".acusight-agent-*")), "an original was left aside"

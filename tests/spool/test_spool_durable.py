@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import resource
 import stat
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from agent.errors import SpoolFull, SpoolUnavailable, Wait
-from agent.spool.durable import disk_errors, link_open_file, make_directory, remove, write_file
+from agent.spool.durable import disk_errors, link_through, make_directory, remove, write_file
+from agent.spool.records import Draft, Opened
+from agent.spool.shelf import UNFLUSHED, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,14 +83,14 @@ def test_the_checked_file_is_linked_not_what_took_its_name(tmp_path: Path) -> No
         (tmp_path / "incoming").rename(watched)
         # The checked file has lost its only name, and the kernel gives none to a nameless file.
         with pytest.raises(FileNotFoundError):
-            link_open_file(opened.fileno(), target)
+            link_through(opened.fileno(), target)
     assert not target.exists()
 
     (tmp_path / "second name").hardlink_to(watched)
     with watched.open("rb") as opened:
         watched.unlink()
         watched.write_bytes(b"a third")
-        link_open_file(opened.fileno(), target)
+        link_through(opened.fileno(), target)
     assert target.read_bytes() == b"replaced"
 
 
@@ -98,7 +102,7 @@ def test_a_symlink_put_under_the_name_is_not_followed(tmp_path: Path) -> None:
     with watched.open("rb") as opened:
         watched.rename(tmp_path / "moved.jpg")
         watched.symlink_to(secret)
-        link_open_file(opened.fileno(), target)
+        link_through(opened.fileno(), target)
     assert target.read_bytes() == b"picture"
     assert target.stat().st_ino == (tmp_path / "moved.jpg").stat().st_ino
 
@@ -138,3 +142,28 @@ def test_removing_what_is_gone_is_fine(tmp_path: Path) -> None:
     remove(tmp_path / "a")
     with pytest.raises(SpoolUnavailable):
         remove(tmp_path)
+
+
+def test_a_flush_that_fails_is_never_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second answer may be yes while the disk holds old bytes, so the next pictures are written anew."""
+    asked: list[int] = []
+
+    def fail(descriptor: int) -> None:
+        asked.append(os.fstat(descriptor).st_ino)
+        raise OSError(errno.EIO, "Input/output error")
+
+    shelf = Shelf(tmp_path)
+    shelf.prepare()
+    picture = tmp_path / "linked.jpg"
+    picture.write_bytes(b"picture")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(SpoolUnavailable):
+            shelf.flush(picture)
+    assert asked == [picture.stat().st_ino]
+    digest = hashlib.sha256(b"picture").hexdigest()
+    draft = Draft("door", datetime.now(UTC), "image/jpeg", 7, digest, "{}", b"")
+    with picture.open("rb") as opened:
+        target, because = shelf.adopt(1, "door-1.jpg", Opened(opened.fileno()), draft, lambda: None)
+    assert because == UNFLUSHED
+    assert target.stat().st_ino not in asked

@@ -123,8 +123,9 @@ def test_i5_the_floor_of_inodes_holds_on_a_real_disk(tmp_path: Path) -> None:
 @needs_root
 def test_a_thinned_camera_goes_on_while_others_fill_the_disk(tmp_path: Path) -> None:
     """Each frame finds its room at the cost of one that waited, down to a few; nothing is lost without a record."""
-    with small_disk(tmp_path / "disk", "size=6m") as disk:
-        with own(disk / "spool", limits=BARE, policies={"cam-1": Policy("thin")}) as spool:
+    limits = Limits(max_bytes=10**9, min_free_bytes=600_000)
+    with small_disk(tmp_path / "disk", "size=8m") as disk:
+        with own(disk / "spool", limits=limits, policies={"cam-1": Policy("thin")}) as spool:
             for number in range(400):
                 if number == 250:
                     with (disk / "others").open("wb") as file:
