@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 PIECE = 65_536
 TICK_S = 0.05
 SLOW_PIECE, SLOW_S = 2_048, 0.005
-NEVER = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 import flaky_proxy
-import loop_disk
 import traced
 from house_rig import House, until
 from torture_feed import Feed, camera
@@ -46,25 +45,20 @@ class TortureHouse:
         self.ready_s: list[float] = []
         self.died: list[str] = []
         self._rng = rng
-        self._house = House(root / "house")
-        self._proxy = flaky_proxy.FlakyProxy(lambda: self._house.sandbox.port)
         self.disk = root / "disk"
         self.disk.mkdir()
-        self._is_small = not loop_disk.missing("ext4")
+        self._is_small = os.geteuid() == 0
         if self._is_small:
             options = f"size={DISK_BYTES}"
             subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.disk)], check=True)
+        self.house = House(root / "house")
+        self._proxy = flaky_proxy.FlakyProxy(lambda: self.house.sandbox.port)
         kept, spent = self.disk / "kept", self.disk / "spent"
         for folder in (kept, spent):
             folder.mkdir()
         self.feed = Feed(kept, spent, rng)
-        self._house.spool = self.disk / "spool"
+        self.house.spool = self.disk / "spool"
         self._configure(live=True)
-
-    @property
-    def house(self) -> House:
-        """The house itself, for who looks at its books."""
-        return self._house
 
     def __enter__(self) -> Self:
         self._proxy.__enter__()
@@ -72,7 +66,7 @@ class TortureHouse:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._house.__exit__()
+        self.house.__exit__()
         self._proxy.__exit__()
         if self._is_small:
             subprocess.run(["umount", str(self.disk)], check=True)
@@ -89,20 +83,20 @@ class TortureHouse:
             action()
             self._look_after()
             if self._rng.random() < 0.3:
-                self._house.call("queue", "flush")  # else the link, rightly, rests most of the time
+                self.house.call("queue", "flush")  # else the link, rightly, rests most of the time
 
     def heal(self) -> None:
         """Put everything right, and wait until all is delivered; the live camera ends before."""
         self.feed.finish()
         self._proxy.disarm()
-        self._house.fault()
+        self.house.fault()
         self._agent.kill()
         self._configure(live=False)
         self._agent = self._start()
         deadline = time.monotonic() + DRAIN_S
         while not self._is_drained() and time.monotonic() < deadline:
-            self._house.call("queue", "retry", "--all")
-            self._house.call("queue", "flush")
+            self.house.call("queue", "retry", "--all")
+            self.house.call("queue", "flush")
             time.sleep(1.0)
             self._look_after()
         self._agent.stop()
@@ -112,8 +106,8 @@ class TortureHouse:
             {"name": "kept", "path": str(self.disk / "kept")},
             {"name": "spent", "path": str(self.disk / "spent"), "after_delivery": "delete"},
         ]
-        cameras = {"camera": [{"name": "live", "source": camera(self._house.root), "interval_s": 0}]} if live else {}
-        self._house.configure(
+        cameras = {"camera": [{"name": "live", "source": camera(self.house.root), "interval_s": 0}]} if live else {}
+        self.house.configure(
             server={"url": self._proxy.url}, watch=watches, upload={"timeout_s": 2, "workers": 3}, **cameras
         )
 
@@ -121,7 +115,7 @@ class TortureHouse:
         """Start the agent, again where a disk or another one is in its way, and note how long it took."""
         began = time.monotonic()
         while True:
-            agent = self._house.start("run")
+            agent = self.house.start("run")
             if _comes_up(agent):
                 self.ready_s.append(time.monotonic() - began)
                 return agent
@@ -136,8 +130,8 @@ class TortureHouse:
             self._agent = self._start()
 
     def _is_drained(self) -> bool:
-        receipts = {row["sha256"] for row in self._house.rows("SELECT sha256 FROM receipt")}
-        waiting = self._house.rows("SELECT count(*) AS n FROM item WHERE state = 'waiting'")[0]["n"]
+        receipts = {row["sha256"] for row in self.house.rows("SELECT sha256 FROM receipt")}
+        waiting = self.house.rows("SELECT count(*) AS n FROM item WHERE state = 'waiting'")[0]["n"]
         return waiting == 0 and set(self.feed.last.values()) <= receipts
 
     def _actions(self) -> list[Callable[[], None]]:
@@ -172,18 +166,18 @@ class TortureHouse:
         self.faults["agent frozen"] += 1
 
     def _second_agent(self) -> None:
-        second = self._house.start("run")
+        second = self.house.start("run")
         assert second.wait() == 1, second.tail()
         self.faults["second agent on the spool"] += 1
 
     def _kill_sandbox(self) -> None:
-        self._house.sandbox.kill()
+        self.house.sandbox.kill()
         self.faults["sandbox killed"] += 1
         time.sleep(self._rng.uniform(0.0, 1.5))
-        self._house.sandbox.start()
+        self.house.sandbox.start()
 
     def _freeze_sandbox(self) -> None:
-        pid = self._house.sandbox.pid
+        pid = self.house.sandbox.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         time.sleep(self._rng.uniform(0.5, 3.0))
@@ -193,10 +187,10 @@ class TortureHouse:
     def _bad_answers(self) -> None:
         """Have the next uploads answered badly; whether any came is counted by who answers."""
         name, rule = self._rng.choice(list(ANSWERS.items()))
-        before = self._house.sandbox.requests()
-        self._house.fault(**rule, count=self._rng.randrange(1, 4))
+        before = self.house.sandbox.requests()
+        self.house.fault(**rule, count=self._rng.randrange(1, 4))
         time.sleep(self._rng.uniform(0.3, 1.5))
-        if self._house.sandbox.requests() != before:
+        if self.house.sandbox.requests() != before:
             self.faults[f"sandbox: {name}"] += 1
 
     def _bad_link(self) -> None:
@@ -234,7 +228,7 @@ class TortureHouse:
 
     @contextmanager
     def _broken_calls(self) -> Iterator[Path]:
-        trace = self._house.root / "trace"
+        trace = self.house.root / "trace"
         inject = f"inject={BROKEN_CALLS}:error=EIO"
         line = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={BROKEN_CALLS}", "-e", inject]
         tracer = subprocess.Popen([*line, "-p", str(self._agent.pid)])

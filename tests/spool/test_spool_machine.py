@@ -23,7 +23,7 @@ from spool_rig import StillClock, adopted, check, draft, examine, kill, own, row
 
 from agent.errors import SpoolFull
 from agent.frame import Receipt
-from agent.spool.budget import Limits
+from agent.spool.budget import Limits, Policy
 from agent.workers import Stop
 
 if TYPE_CHECKING:
@@ -220,6 +220,7 @@ class SpoolMachine(RuleBasedStateMachine):
         """I1, I2, I3, I5: every picture is where the model has it, whole, counted, and under the cap."""
         if not hasattr(self, "spool"):
             return
+        self._learn()
         check(self.directory)
         states = dict(rows(self.directory, "SELECT id, state FROM item"))
         states |= {number: "delivered" for (number,) in rows(self.directory, "SELECT item_id FROM receipt")}
@@ -231,6 +232,9 @@ class SpoolMachine(RuleBasedStateMachine):
         receipts = {digest for (digest,) in rows(self.directory, "SELECT sha256 FROM receipt")}
         for one in self.model.values():
             assert one.original is None or one.original.exists() or sha(one.data) in receipts
+
+    def _learn(self) -> None:
+        """See what the spool did by itself: nothing, without a policy that says so."""
 
     def _own(self) -> Spool:
         return own(self.directory, clock=self.clock, limits=Limits(CAP, 0), order=self.order)
@@ -287,6 +291,53 @@ QUICK = settings(
 )
 TestSpool = SpoolMachine.TestCase
 TestSpool.settings = QUICK
+
+
+class FullMachine(SpoolMachine):
+    """The same machine over a spool that makes room for what comes: by thinning the camera, by the folder's oldest."""
+
+    def _own(self) -> Spool:
+        policies = {"cam-1": Policy("thin"), "door": Policy("oldest", frees_disk=False)}
+        return own(self.directory, clock=self.clock, limits=Limits(CAP, 0), order=self.order, policies=policies)
+
+    def _put(self, drafts: list[Draft], original: Path | None = None) -> None:
+        staged: list[Staged] = []
+        try:
+            staged.extend(self.spool.inbox.stage(one) for one in drafts)
+        except SpoolFull:
+            for one in staged:
+                self.spool.inbox.abandon(one)
+            return
+        self.spool.inbox.commit(staged)
+        for one in staged:
+            self._enter(one, original)
+
+    def _learn(self) -> None:
+        """See which items gave way: none that is in a hand, or that is not waiting."""
+        here = {number for (number,) in rows(self.directory, "SELECT id FROM item")}
+        for number, one in self.model.items():
+            if one.state == "waiting" and number not in here and number not in self.in_hand:
+                one.state = "dropped"
+                self.gave_way.append(number)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gave_way: list[int] = []
+
+    def teardown(self) -> None:
+        """Note how often room was made."""
+        FULL_RUNS.append(len(self.gave_way))
+        super().teardown()
+
+
+FULL_RUNS: list[int] = []
+
+
+def test_i2_i5_a_spool_that_makes_room_agrees_with_its_model() -> None:
+    """Whatever is put, claimed, settled and killed: under the cap, each drop on record, and none from a hand."""
+    FULL_RUNS.clear()
+    run_state_machine_as_test(FullMachine, settings=QUICK)
+    assert sum(FULL_RUNS) > 20
 
 
 class MiscountingMachine(SpoolMachine):
