@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
-import ssl
 from typing import TYPE_CHECKING
 
-from agent.config.device_key import read_device_key
 from agent.drain import Uploader
-from agent.errors import ConfigError
 from agent.frame import Model
 from agent.health import Pulse
 from agent.housekeeping import Examiner, Housekeeping
+from agent.identity import key_holder, trust
 from agent.intake import FrameIntake
 from agent.link import Link
 from agent.pictures.limits import PictureLimits
@@ -21,8 +19,7 @@ from agent.pictures.studio import PictureChild
 from agent.pipeline import Pipeline
 from agent.plans import camera_plan, spool_limits, spool_policies, watch_plan
 from agent.platform.body import opened
-from agent.platform.client import Client, Endpoint, tls_context
-from agent.platform.key import KeyHolder
+from agent.platform.client import Client, Endpoint
 from agent.platform.pace import Pace
 from agent.platform.transport import Transport
 from agent.receipts import ReceiptClerk
@@ -34,14 +31,18 @@ from agent.sources.grammar import parse_source
 from agent.sources.listing import Listing
 from agent.spool.shelf import HIDDEN
 from agent.spool.spool import Spool
+from agent.tariff import Meter
 from agent.workers import Bell, Nursery, Stop
 
 if TYPE_CHECKING:
+    import ssl
+
     from agent.clock import Clock
     from agent.config.environment import Environment
     from agent.config.load import Configuration
     from agent.config.sources import CameraSettings
     from agent.frame import Item
+    from agent.platform.key import KeyHolder
     from agent.sources.drafting import WatchPlan
 
 SHRINK_TO = 5_000_000
@@ -71,8 +72,8 @@ class House:
 
     def check(self) -> None:
         """Raise `ConfigError` where there is no key or no readable `ca_file`: a reload has to know before it stops."""
-        self._key_holder()
-        self._tls_context()
+        key_holder(self._configuration)
+        trust(self._settings.server)
 
     def pipeline(self) -> Pipeline:
         """Open the spool and put everything around it; nothing runs yet.
@@ -80,18 +81,14 @@ class House:
         Raises `ConfigError` where there is no key or no readable `ca_file`, `SpoolTaken` where another agent runs.
         """
         settings = self._settings
-        key = self._key_holder()
-        context = self._tls_context()
+        key = key_holder(self._configuration)
+        context = trust(self._settings.server)
         spool = self.open_spool(owner=True)
         darkroom = PictureChild(environment=self._environment.children, limits=self._limits())
-        link = Link(
-            clock=self._clock,
-            rng=self._rng,
-            bell=spool.arrived,
-            start_jitter_s=0.0 if self._once else settings.upload.start_jitter_s,
-        )
-        pace = Pace(settings.upload.max_rate_bytes_s, clock=self._clock, stop=self.stop)
-        clients = [self._client(key, context, pace, name) for name in self._uploader_names()]
+        meter = Meter(settings.upload.tariff(), spool.traffic, clock=self._clock)
+        link = self._link(spool, meter)
+        pace = Pace(meter.rate, clock=self._clock, stop=self.stop)
+        clients = [self._client(key, context, meter, pace, name) for name in self._uploader_names()]
         clerk = ReceiptClerk(spool.outbox, stop=self.stop, pulse=self.pulse)
         uploaders = {
             name: self._uploader(name, spool, link, client, clerk, darkroom, key)
@@ -153,36 +150,26 @@ class House:
     def _model(self) -> Model:
         return Model(self._settings.model.id, self._settings.model.version)
 
-    def _key_holder(self) -> KeyHolder:
-        configuration = self._configuration
-        if configuration.device_key is None:
-            raise ConfigError(
-                f"there is no device key (looked in: {configuration.device_key_source})",
-                remedy="Put it into a file of mode 600 and name that in server.device_key_file.",
-            )
-
-        def read_again() -> str | None:
-            key = read_device_key(configuration.device_key_source)
-            return key.get_secret_value() if key else None
-
-        return KeyHolder(configuration.device_key.get_secret_value(), read_again)
-
-    def _tls_context(self) -> ssl.SSLContext | None:
-        server = self._settings.server
-        try:
-            return tls_context(server.url, server.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            what = f"server.ca_file {server.ca_file} cannot be used: {error}"
-            raise ConfigError(what, remedy="Give a readable PEM file.") from error
+    def _link(self, spool: Spool, meter: Meter) -> Link:
+        upload = self._settings.upload
+        return Link(
+            clock=self._clock,
+            rng=self._rng,
+            bell=spool.arrived,
+            start_jitter_s=0.0 if self._once else upload.start_jitter_s,
+            workers=upload.workers,
+            meter=meter,
+        )
 
     def _uploader_names(self) -> list[str]:
         return [f"upload-{number}" for number in range(1, self._settings.upload.workers + 1)]
 
-    def _client(self, key: KeyHolder, context: ssl.SSLContext | None, pace: Pace, name: str) -> Client:
+    def _client(self, key: KeyHolder, context: ssl.SSLContext | None, meter: Meter, pace: Pace, name: str) -> Client:
         server = self._settings.server
 
         def moved(count: int) -> None:
-            pace.take(count)
+            meter.count(count)
+            pace.take(count, beat=lambda: self.pulse.beat(name))
             self.pulse.beat(name)
 
         return Client(
@@ -206,6 +193,7 @@ class House:
             with opened(item) as descriptor:
                 return darkroom.shrink(descriptor, max_bytes=min(SHRINK_TO, item.size // 2))
 
+        upload = self._settings.upload
         return Uploader(
             name,
             spool.outbox,
@@ -219,6 +207,8 @@ class House:
             rng=self._rng,
             shrink=shrink,
             refresh_key=key.refresh,
+            # Where the newest goes first anyway, fresh pictures need no share.
+            fresh_share=upload.fresh_share if upload.order == "oldest" else 0.0,
         )
 
     def _watch(self, plan: WatchPlan, spool: Spool, darkroom: PictureChild) -> DirectoryWatch:

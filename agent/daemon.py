@@ -163,6 +163,7 @@ class Daemon:
         pipeline.notice_other_processes()
         self._notifier.status(_status_line(pipeline))
         self._watch(pipeline)
+        pipeline.spool.traffic.save()
         return self._once and is_over(_remaining(pipeline, self._clock), pipeline.link.state)
 
     def _is_mended_by_reopening(self, failure: BaseException) -> bool:
@@ -219,6 +220,8 @@ def _status_line(pipeline: Pipeline) -> str:
     link = pipeline.link.state
     if (since := pipeline.link.paused_since) is not None:
         return f"{waiting} waiting, {delivered} delivered, uploads paused by hand since {since}"
+    if (closed := pipeline.link.closed) is not None:
+        return f"{waiting} waiting, {delivered} delivered, {closed.reason}"
     said = f"link paused ({link.cause.value}): {link.reason}" if link.cause else "link open"
     return f"{waiting} waiting, {delivered} delivered, {said}"
 
@@ -232,4 +235,5 @@ def _remaining(pipeline: Pipeline, clock: Clock) -> Remaining:
     waiting = sum(account.waiting for account in pipeline.spool.accounts().values())
     due = pipeline.spool.outbox.next_due() if waiting and not pipeline.spool.outbox.has_ready() else None
     due_s = None if due is None else due - clock.boot()
-    return Remaining(taking, waiting, due_s, pipeline.link.paused_since)
+    closed = pipeline.link.closed
+    return Remaining(taking, waiting, due_s, pipeline.link.paused_since, closed.reason if closed else None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from agent.concurrency import takes_fresh
 from agent.errors import LinkFault, Reject, SpoolDamaged, Wait
 from agent.frame import Receipt
 from agent.hush import Hush
@@ -51,6 +52,7 @@ class Uploader:
         rng: random.Random,
         shrink: Callable[[Item], bytes] | None,
         refresh_key: Callable[[], object],
+        fresh_share: float = 0.0,
     ) -> None:
         self._name = name
         self._outbox = outbox
@@ -65,6 +67,8 @@ class Uploader:
         self._shrink = shrink
         self._refresh_key = refresh_key
         self._hush = Hush()
+        self._fresh_share = fresh_share
+        self._turn = 0
 
     def run(self) -> None:
         """Carry items until the stop is set."""
@@ -95,9 +99,7 @@ class Uploader:
             if self._link.state.cause is Meaning.DENIED and not self._allowed():
                 reported = True
                 return 0.0
-            # While it is open who is to blame, the next witness comes from the other end of the queue: bad items
-            # come in clusters, and one must not hold up the rest.
-            item = self._outbox.claim(other_end=self._link.state.doubtful)
+            item = self._claim()
             if item is None:
                 return self._until_due()
             reported = True
@@ -106,6 +108,17 @@ class Uploader:
             if not reported:
                 self._link.leave()
         return None
+
+    def _claim(self) -> Item | None:
+        """Take the next item in the queue's order, or one from its other end.
+
+        While it is open who is to blame, the next witness comes from there: bad items come in clusters, and one must
+        not hold up the rest. Behind a backlog fresh pictures wait there, which get their share of the turns.
+        """
+        fresh = takes_fresh(self._turn, self._fresh_share) and self._outbox.has_backlog()
+        item = self._outbox.claim(other_end=fresh or self._link.state.doubtful)
+        self._turn += item is not None
+        return item
 
     def _until_due(self) -> float:
         due = self._outbox.next_due()
@@ -143,7 +156,9 @@ class Uploader:
             why = error
             self._until_done(item, lambda: self._put_off(item, why))
             return
-        state = self._link.report(verdict.meaning, verdict.reason, item_id=item.id, retry_after_s=verdict.retry_after_s)
+        state = self._link.report(
+            verdict.meaning, verdict.reason, item_id=item.id, retry_after_s=verdict.retry_after_s, sent=unknown
+        )
         self._settle(item, verdict, state, unknown=unknown)
 
     def _settle(self, item: Item, verdict: Verdict, state: LinkState, *, unknown: bool) -> None:

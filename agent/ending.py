@@ -25,6 +25,7 @@ class Remaining:
     waiting: int
     soonest_due_s: float | None
     paused_since: str | None = None
+    closed: str | None = None
 
 
 def is_over(remaining: Remaining, link: LinkState) -> bool:
@@ -38,6 +39,11 @@ def is_over(remaining: Remaining, link: LinkState) -> bool:
         raise TryLater(
             f"uploads are paused by hand since {remaining.paused_since}; {remaining.waiting} pictures wait",
             remedy="Let them go on: acusight-agent queue resume",
+        )
+    if remaining.closed is not None and not remaining.taking:
+        raise TryLater(
+            f"uploads rest: {remaining.closed}",
+            remedy=f"Try again then; {remaining.waiting} pictures wait in the spool.",
         )
     if link.cause is not None and _hopeless(link, taking=remaining.taking):
         left = f"{remaining.waiting} pictures wait in the spool"

@@ -8,27 +8,51 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from agent.retry import LinkState, after
+from agent.concurrency import opening
+from agent.platform.answers import Meaning
+from agent.retry import SETTLED, LinkState, after
 
 if TYPE_CHECKING:
     import random
 
     from agent.clock import Clock
-    from agent.platform.answers import Meaning
+    from agent.concurrency import Window
+    from agent.tariff import Closed, Meter
     from agent.workers import Bell
 
 log = structlog.get_logger(__name__)
 
+OVERLOAD = frozenset({Meaning.BUSY, Meaning.SERVER_ERROR})
+
 
 class Link:
-    """Holds the shared pause. While the link is in trouble one uploader at a time may probe it."""
+    """Holds the shared pause, and hands out the permits to send.
 
-    def __init__(self, *, clock: Clock, rng: random.Random, bell: Bell, start_jitter_s: float) -> None:
+    While the link is in trouble one uploader at a time may probe it; afterwards the window says how many may send.
+    `start_jitter_s` spreads a fleet's first calls, after a start and after an outage.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        bell: Bell,
+        start_jitter_s: float,
+        workers: int,
+        meter: Meter | None = None,
+    ) -> None:
         self._clock = clock
         self._rng = rng
         self._bell = bell
         self._lock = threading.Lock()
-        self._probing = False
+        self._start_jitter_s = start_jitter_s
+        self._meter = meter
+        self._closed: Closed | None = None
+        self._window = opening(workers)
+        self._under_way = 0
+        self._turned_away = False
+        self._prober: int | None = None  # by its thread: each uploader is one of its own
         self._paused_since: str | None = None
         self._state = LinkState(open_at=clock.boot() + rng.uniform(0.0, start_jitter_s))
 
@@ -36,6 +60,17 @@ class Link:
     def state(self) -> LinkState:
         """Return what is known of the link; a value, safe to keep."""
         return self._state
+
+    @property
+    def window(self) -> Window:
+        """Return how many uploads may go at once."""
+        return self._window
+
+    @property
+    def closed(self) -> Closed | None:
+        """Return why uploads rest by budget or timetable; None where they may go."""
+        rest = self._meter.rest() if self._meter else None
+        return rest[0] if rest else None
 
     @property
     def paused_since(self) -> str | None:
@@ -64,27 +99,43 @@ class Link:
         with self._lock:
             if self._paused_since is not None:
                 return float("inf")
-            rest = self._state.open_at - self._clock.boot()
+            rest = self._rest()
             if rest > 0:
                 return rest
-            if self._state.paused:
-                if self._probing:
-                    return float("inf")
-                self._probing = True
+            probing = self._state.paused
+            taken = self._prober is not None if probing else self._under_way >= self._window.size
+            if taken:
+                self._turned_away = True
+                return float("inf")
+            if probing:
+                self._prober = threading.get_ident()
+            self._under_way += 1
             return None
 
     def leave(self) -> None:
-        """Give the permission back unused."""
+        """Give the permission back unused.
+
+        Nobody is woken for it: where one found nothing to send, the others would not either.
+        """
         with self._lock:
-            self._probing = False
+            self._give_back()
 
     def report(
-        self, meaning: Meaning, reason: str, *, item_id: int = 0, retry_after_s: float | None = None
+        self,
+        meaning: Meaning,
+        reason: str,
+        *,
+        item_id: int = 0,
+        retry_after_s: float | None = None,
+        sent: bool = False,
     ) -> LinkState:
-        """Enter a result, return the state after it, and wake those who waited where the link is open again."""
+        """Enter a result, return the state after it, and wake those who waited where the link is open again.
+
+        `sent` tells that bytes went out before the link failed: a server that is too slow looks like that.
+        """
         with self._lock:
             before = self._state
-            self._state = after(
+            state = after(
                 before,
                 meaning,
                 reason,
@@ -93,10 +144,47 @@ class Link:
                 rng=self._rng,
                 retry_after_s=retry_after_s,
             )
-            self._probing = False
-            state = self._state
+            self._state = state = self._timed(before, state)
+            if state.paused and not before.paused:
+                self._window = self._window.fallen(overloaded=sent or meaning in OVERLOAD)
+            elif meaning in SETTLED and not state.paused:
+                self._window = self._window.grown()
+            self._give_back()
+            wake, self._turned_away = self._turned_away, False
         self._tell(before, state)
+        if wake:
+            self._bell.ring()
         return state
+
+    def _timed(self, before: LinkState, state: LinkState) -> LinkState:
+        """Keep an outage's end from being the same moment for a whole fleet, or from coming before its time."""
+        if state.paused:
+            return state
+        if not before.paused:
+            return replace(state, open_at=max(state.open_at, before.open_at))
+        if self._prober != threading.get_ident():
+            # Sent before the pause began, so it says nothing of the link now: an overloaded server takes some still.
+            return replace(
+                state, failures=before.failures, open_at=before.open_at, cause=before.cause, reason=before.reason
+            )
+        return replace(state, open_at=self._clock.boot() + self._rng.uniform(0.0, self._start_jitter_s))
+
+    def _rest(self) -> float:
+        """Return the seconds until anybody may send, by the link's own state, the budgets and the timetable."""
+        rest = self._meter.rest() if self._meter else None
+        closed, seconds = rest or (None, 0.0)
+        if closed != self._closed:
+            self._closed = closed
+            if closed:
+                log.info("uploads_closed", reason=closed.reason)
+            else:
+                log.info("uploads_opened")
+        return max(seconds, self._state.open_at - self._clock.boot())
+
+    def _give_back(self) -> None:
+        if self._prober == threading.get_ident():
+            self._prober = None
+        self._under_way = max(0, self._under_way - 1)
 
     def _tell(self, before: LinkState, state: LinkState) -> None:
         if state.paused:

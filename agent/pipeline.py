@@ -92,6 +92,7 @@ class Pipeline:
         if stragglers:
             log.warning("stragglers_left", threads=stragglers)
         else:
+            self.spool.traffic.save(now=True)
             self.spool.close()
         return stragglers
 
@@ -126,7 +127,8 @@ class Pipeline:
         link = self.link.state
         with self._lock:
             cameras = {name: (state.opened, state.ended, state.problem) for name, state in self._camera_states.items()}
-        return link.cause, link.reason, self.link.paused_since, cameras, list(self.pulse.paused())
+        said = (self.link.paused_since, self.link.closed)
+        return link.cause, link.reason, *said, cameras, list(self.pulse.paused())
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of this run, as plain values for the state file."""
@@ -139,6 +141,7 @@ class Pipeline:
                 "cause": link.cause.value if link.cause else None,
                 "reason": link.reason or None,
                 "failures": link.failures,
+                "uploads_at_once": self.link.window.size,
                 "paused_since": self.link.paused_since,
                 "open_at_boot_s": round(link.open_at, 1) if link.paused else None,
             },

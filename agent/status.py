@@ -5,17 +5,20 @@ All three are files, so this also works while the daemon is down, and never dist
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.clock import SystemClock
 from agent.errors import SpoolUnavailable
 from agent.spool import ledger
 from agent.spool.orders import read_standing
 from agent.spool.ownership import is_owned, owner_note
 from agent.spool.reader import Reader
 from agent.spool.schema import INDEX
+from agent.spool.traffic import read_sent
 from agent.state import read_state
+from agent.tariff import facts
 
 if TYPE_CHECKING:
     from agent.config.load import Configuration
@@ -37,6 +40,7 @@ class Status:
     last_delivery: dict[str, Any] | None
     oldest_waiting: dict[str, Any] | None
     paused_since: str | None = None
+    tariff: dict[str, Any] = field(default_factory=dict)
 
     @property
     def waiting(self) -> int:
@@ -60,6 +64,7 @@ class Status:
             "last_delivery": self.last_delivery,
             "oldest_waiting": self.oldest_waiting,
             "paused_since": self.paused_since,
+            "tariff": self.tariff,
             "daemon": self.state,
         }
 
@@ -70,13 +75,15 @@ def look(configuration: Configuration) -> Status:
     running = is_owned(directory)
     note = owner_note(directory).get("state_file")
     state = read_state(Path(note)) if running and isinstance(note, str) else None
+    tariff, local = configuration.settings.upload.tariff(), SystemClock().wall().astimezone()
     if not _is_there(directory / INDEX):
-        return Status(running, directory, {}, state, None, None)
+        return Status(running, directory, {}, state, None, None, tariff=facts(tariff, {}, local))
     reader = Reader(directory)
     try:
         newest, oldest = reader.one(NEWEST_RECEIPT), reader.one(OLDEST_WAITING)
         accounts = ledger.accounts(reader.all(ledger.TALLY))
         paused_since = read_standing(reader).paused_since
+        sent = read_sent(reader)
     finally:
         reader.close()
     return Status(
@@ -87,6 +94,7 @@ def look(configuration: Configuration) -> Status:
         dict(newest) if newest else None,
         dict(oldest) if oldest else None,
         paused_since,
+        facts(tariff, sent, local),
     )
 
 

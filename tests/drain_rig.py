@@ -93,7 +93,7 @@ class Drain:
         self._ends.callback(self._end)
         self._ends.enter_context(self.clerk.at_work())
         self._nursery.start("receipts", self.clerk.run)
-        self.link = Link(clock=clock, rng=random.Random(3), bell=self.spool.arrived, start_jitter_s=0.0)
+        self.link = Link(clock=clock, rng=random.Random(3), bell=self.spool.arrived, start_jitter_s=0.0, workers=8)
 
     def __enter__(self) -> Self:
         return self

@@ -81,3 +81,12 @@ def test_a_pause_by_hand_ends_the_run() -> None:
         is_over(remaining, LinkState())
     assert not is_over(Remaining(taking=True, waiting=3, soonest_due_s=None, paused_since="now"), LinkState())
     assert is_over(Remaining(taking=False, waiting=0, soonest_due_s=None, paused_since="now"), LinkState())
+
+
+def test_a_closed_link_is_left_for_the_next_run() -> None:
+    """A budget that is spent, or a pause by the timetable: 5 and the reason, once everything is taken in."""
+    assert not is_over(Remaining(taking=True, waiting=2, soonest_due_s=None, closed="spent"), LinkState())
+    assert is_over(Remaining(taking=False, waiting=0, soonest_due_s=None, closed="spent"), LinkState())
+    with pytest.raises(TryLater, match="uploads rest: spent") as caught:
+        is_over(Remaining(taking=False, waiting=2, soonest_due_s=None, closed="spent"), LinkState())
+    assert caught.value.exit_code == 5

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,7 +28,7 @@ def bell() -> Bell:
 @pytest.fixture
 def link(clock: MovedClock, bell: Bell) -> Link:
     """Return a link that is open at once."""
-    return Link(clock=clock, rng=random.Random(1), bell=bell, start_jitter_s=0.0)
+    return Link(clock=clock, rng=random.Random(1), bell=bell, start_jitter_s=0.0, workers=8)
 
 
 def rest(link: Link, clock: MovedClock) -> None:
@@ -35,15 +36,132 @@ def rest(link: Link, clock: MovedClock) -> None:
     clock.advance(max(0.0, link.state.open_at - clock.boot()))
 
 
-def test_an_open_link_lets_everybody_through(link: Link) -> None:
-    """Without trouble, permission is free and never counted."""
-    assert [link.enter() for _ in range(9)] == [None] * 9
+def open_wide(link: Link) -> None:
+    """Let the link's window grow to its most."""
+    while link.window.size < link.window.most:
+        assert link.enter() is None
+        link.report(Meaning.DELIVERED, "")
+
+
+def let_through(link: Link, asking: int) -> int:
+    """Return how many of those who ask one after another may send."""
+    return [link.enter() for _ in range(asking)].count(None)
+
+
+def test_an_open_link_lets_as_many_through_as_there_are_workers(link: Link) -> None:
+    """Without trouble nobody waits for another, once the link has proved itself."""
+    open_wide(link)
+    assert [link.enter() for _ in range(8)] == [None] * 8
+
+
+def test_a_new_link_begins_with_one(link: Link) -> None:
+    """Nothing is known of the server yet: each success lets one more go."""
+    for size in range(1, 9):
+        assert link.window.size == size
+        assert let_through(link, 9) == size
+        link.report(Meaning.DELIVERED, "")
+        for _ in range(size - 1):
+            link.leave()
+
+
+def test_a_permit_that_comes_back_wakes_who_was_turned_away(link: Link, bell: Bell) -> None:
+    """Only then: a ring for nothing would have idle uploaders wake each other without end."""
+    assert let_through(link, 2) == 1
+    link.leave()
+    assert bell.rings() == 0
+    assert let_through(link, 2) == 1
+    link.report(Meaning.DELIVERED, "")
+    assert bell.rings() == 1
+    link.report(Meaning.DELIVERED, "")
+    assert bell.rings() == 1
+
+
+@pytest.mark.parametrize(
+    ("meaning", "sent", "expected"),
+    [
+        (Meaning.OFFLINE, False, [2, 3, 4, 5, 6, 7, 8, *[8] * 29]),
+        (Meaning.DENIED, False, [2, 3, 4, 5, 6, 7, 8, *[8] * 29]),
+        (Meaning.OFFLINE, True, [2, 3, *[4] * 32, 5, 5]),
+        (Meaning.BUSY, False, [2, 3, *[4] * 32, 5, 5]),
+        (Meaning.SERVER_ERROR, False, [2, 3, *[4] * 32, 5, 5]),
+    ],
+)
+def test_an_outage_begins_again_with_one(
+    link: Link, clock: MovedClock, meaning: Meaning, expected: list[int], *, sent: bool
+) -> None:
+    """One probe; with its success two may go, then three; where it was too much, from half of that on slowly."""
+    open_wide(link)
+    for _ in range(4):  # of several uploaders, or in a row: the same outage
+        link.report(meaning, "why", sent=sent)
+    rest(link, clock)
+    assert let_through(link, 9) == 1
+    sizes = []
+    for _ in range(36):
+        link.report(Meaning.DELIVERED, "")
+        sizes.append(link.window.size)
+        link.enter()
+    assert sizes == expected
+
+
+def test_a_success_of_before_ends_no_pause(link: Link, clock: MovedClock) -> None:
+    """An overloaded server that asks for a minute still finishes what it had begun: the minute stands."""
+    open_wide(link)
+    assert let_through(link, 3) == 3
+    paused = link.report(Meaning.BUSY, "busy", retry_after_s=60.0)
+    link.report(Meaning.DELIVERED, "")
+    assert link.report(Meaning.REFUSED, "no", item_id=7) == replace(paused, refused=(7,))
+    assert link.window.size == 1
+    rest(link, clock)
+    assert link.enter() is None
+    assert not link.report(Meaning.DELIVERED, "").paused
+
+
+def test_who_was_under_way_is_not_taken_for_the_probe(link: Link, clock: MovedClock) -> None:
+    """Uploads of before the pause end while another one probes: neither their success nor their failure decides."""
+    open_wide(link)
+    assert let_through(link, 3) == 3
+    link.report(Meaning.OFFLINE, "no route")
+    rest(link, clock)
+    nursery, entered, reported, ended = Nursery(Stop()), threading.Event(), threading.Event(), list[bool]()
+
+    def probe() -> None:
+        assert link.enter() is None
+        entered.set()
+        reported.wait(5)
+        ended.append(link.report(Meaning.DELIVERED, "").paused)
+
+    nursery.start("probe", probe)
+    assert entered.wait(5)
+    assert link.report(Meaning.DELIVERED, "").paused
+    link.leave()
+    assert link.enter() == float("inf")
+    reported.set()
+    assert nursery.join(5) == []
+    assert ended == [False]
+
+
+def test_after_an_outage_a_fleet_is_spread(clock: MovedClock, bell: Bell) -> None:
+    """All probes that succeed in the same second are followed by uploads over `start_jitter_s`."""
+    waits = []
+    for seed in range(100):
+        link = Link(clock=clock, rng=random.Random(seed), bell=bell, start_jitter_s=60.0, workers=8)
+        link.report(Meaning.OFFLINE, "no route")
+        link.hurry()
+        assert link.enter() is None
+        link.report(Meaning.DELIVERED, "")
+        waits.append(link.enter() or 0)
+        link.report(Meaning.DELIVERED, "")  # of an upload that was under way: it cuts nothing short
+        assert link.enter() == waits[-1]
+    assert min(waits) < 6
+    assert 54 < max(waits) <= 60
+    assert len(set(waits)) == 100
 
 
 def test_the_first_call_is_jittered(clock: MovedClock, bell: Bell) -> None:
     """After a boot a fleet does not start in step: each device waits a share of `start_jitter_s`."""
     waits = [
-        Link(clock=clock, rng=random.Random(seed), bell=bell, start_jitter_s=60.0).enter() or 0 for seed in range(200)
+        Link(clock=clock, rng=random.Random(seed), bell=bell, start_jitter_s=60.0, workers=8).enter() or 0
+        for seed in range(200)
     ]
     assert 0 <= min(waits) < 6
     assert 54 < max(waits) <= 60
@@ -51,11 +169,11 @@ def test_the_first_call_is_jittered(clock: MovedClock, bell: Bell) -> None:
 
 
 def test_a_start_that_waits_is_no_pause(clock: MovedClock, bell: Bell) -> None:
-    """Once the jitter is over, all uploaders go at once; there is no trouble to probe."""
-    link = Link(clock=clock, rng=random.Random(1), bell=bell, start_jitter_s=60.0)
+    """Once the jitter is over the first may go; there is no trouble to probe."""
+    link = Link(clock=clock, rng=random.Random(1), bell=bell, start_jitter_s=60.0, workers=8)
     assert link.state.cause is None
     rest(link, clock)
-    assert [link.enter() for _ in range(3)] == [None] * 3
+    assert link.enter() is None
 
 
 def test_a_pause_holds_for_all_and_runs_down(link: Link, clock: MovedClock) -> None:

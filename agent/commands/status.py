@@ -46,6 +46,13 @@ def _lines(status: Status) -> Iterator[str]:
     link = (status.state or {}).get("link", {})
     if status.paused_since is not None:
         yield f"uploads   paused by hand since {status.paused_since}; go on with: acusight-agent queue resume"
+    if rest := status.tariff.get("resting"):
+        yield f"uploads   rest: {rest['reason']}"
+    for name, budget in status.tariff.get("budgets", {}).items():
+        yield (
+            f"budget    {name}: {budget['used_bytes']} of {budget['max_bytes']} bytes sent, "
+            f"{budget['left_bytes']} left until {budget['renewed_at']}"
+        )
     if link.get("state") == "paused":
         yield f"link      paused ({link['cause']}): {link['reason']}"
     for source, reason in (status.state or {}).get("intake_paused", {}).items():
@@ -65,14 +72,15 @@ def _verdict(status: Status) -> str:
         return f"NOT RUNNING: {status.waiting} pictures wait"
     if status.paused_since is not None:
         return f"PAUSED BY HAND: {status.waiting} pictures wait"
+    if rest := status.tariff.get("resting"):
+        return f"UPLOADS REST: {status.waiting} pictures wait until {rest['opens_at']}"
     if link.get("state") == "paused":
         lost = "" if any(account.dropped for account in status.accounts.values()) else ", none is lost"
         return f"WAITING FOR THE LINK: {status.waiting} pictures wait{lost}"
     if paused := (status.state or {}).get("intake_paused"):
         return f"INTAKE PAUSED ({', '.join(paused)}): {status.waiting} pictures wait"
-    if status.quarantined:
-        return f"RUNNING, {status.quarantined} pictures quarantined: {status.waiting} pictures wait"
-    return f"RUNNING: {status.waiting} pictures wait"
+    set_aside = f", {status.quarantined} pictures quarantined" if status.quarantined else ""
+    return f"RUNNING{set_aside}: {status.waiting} pictures wait"
 
 
 def _queue(status: Status) -> Iterator[str]:

@@ -48,7 +48,15 @@ def effective_text(configuration: Configuration) -> str:
 
 
 def _pairs(table: dict[str, Any]) -> list[str]:
-    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items() if value is not None]
+    return [f"{key} = {_toml(value)}" for key, value in table.items() if value is not None]
+
+
+def _toml(value: Any) -> str:  # noqa: ANN401 (JSON)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(_pairs(value))}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401 (JSON)

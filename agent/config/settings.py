@@ -14,6 +14,8 @@ from agent.config.address import check_url
 from agent.config.device_key import checked_key
 from agent.config.fields import Bytes, FilePath, Seconds, Section, Timeout, Word
 from agent.config.sources import CameraSettings, WatchSettings  # noqa: TC001 (pydantic reads the annotations)
+from agent.config.timetable import TimetableSettings, check_timetable
+from agent.tariff import Tariff
 
 
 class ServerSettings(Section):
@@ -104,17 +106,50 @@ class SpoolSettings(Section):
 class UploadSettings(Section):
     """How pictures are sent."""
 
-    workers: int = Field(default=2, ge=1, le=32, description="Uploads at the same time.")
+    workers: int = Field(
+        default=2, ge=1, le=32, description="Most uploads at the same time; a slow server or link gets fewer."
+    )
     order: Literal["oldest", "newest"] = Field(
         default="oldest", description='Which waiting picture goes first: "oldest" or "newest".'
+    )
+    fresh_share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Share of the uploads that take the newest picture while a backlog drains; 0 for none.",
     )
     timeout_s: Timeout = Field(default=30.0, description="Longest silence of the server within an upload, in seconds.")
     start_jitter_s: Seconds = Field(
         default=5.0,
-        description="Random wait of at most this before the first upload, in seconds; keeps a fleet out of step.",
+        description="Random wait of at most this before the first upload after a start, and after an outage for all "
+        "but the probe, in seconds; keeps a fleet out of step.",
     )
     max_rate_bytes_s: Bytes = Field(default=0, description="Most to send, in bytes per second; 0 for no cap.")
+    timetable: tuple[TimetableSettings, ...] = Field(
+        default=(), description="Rates and pauses by weekday and hour; the first line that fits counts."
+    )
+    max_bytes_day: Bytes = Field(
+        default=0, description="Most to send from midnight to midnight, local time, in bytes; 0 for no budget."
+    )
+    max_bytes_month: Bytes = Field(
+        default=0, description="Most to send in a calendar month, in bytes; 0 for no budget."
+    )
     grace_s: Seconds = Field(default=8.0, description="How long a stop waits for uploads under way, in seconds.")
+
+    @field_validator("timetable")
+    @classmethod
+    def _check_timetable(cls, lines: tuple[TimetableSettings, ...]) -> tuple[TimetableSettings, ...]:
+        check_timetable(lines)
+        return lines
+
+    def tariff(self) -> Tariff:
+        """Return when, how fast and how much may be sent."""
+        return Tariff(
+            rate_bytes_s=self.max_rate_bytes_s,
+            timetable=tuple(entry.line() for entry in self.timetable),
+            max_bytes_day=self.max_bytes_day,
+            max_bytes_month=self.max_bytes_month,
+        )
 
 
 class LogSettings(Section):

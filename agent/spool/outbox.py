@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
+BACKLOG_ITEMS = 64
+BACKLOG = "SELECT 1 FROM item WHERE state = 'waiting' AND not_before = 0 LIMIT 1 OFFSET ?"
 ANY_READY = "SELECT 1 FROM item WHERE state = 'waiting' AND not_before = 0 LIMIT 1"
 WAITING = "SELECT 1 FROM item WHERE state = 'waiting' LIMIT 1"
 SET_ASIDE = """
@@ -97,6 +99,10 @@ class Outbox:
     def has_ready(self) -> bool:
         """Tell whether an item waits that is not deferred."""
         return self._reader.one(ANY_READY) is not None
+
+    def has_backlog(self) -> bool:
+        """Tell whether so much waits that what comes last would have to wait long."""
+        return self._reader.one(BACKLOG, BACKLOG_ITEMS - 1) is not None
 
     def prune(self, keep: int) -> None:
         """Forget all but the newest `keep` receipts."""

@@ -29,6 +29,7 @@ from agent.spool.room import Room
 from agent.spool.salvage import connect_or_salvage
 from agent.spool.schema import INDEX, connect
 from agent.spool.shelf import Shelf
+from agent.spool.traffic import Traffic
 from agent.workers import Bell
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class Spool:
         )
         self.history = History(self._commits, self.reader)
         self.orders = Orders(self._commits, self.directory)
+        self.traffic = Traffic(self._commits, self.reader, clock=clock)
 
     def __enter__(self) -> Self:
         return self

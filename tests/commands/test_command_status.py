@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from house_rig import House, Table, arrive, photograph, until, video
@@ -98,3 +100,43 @@ def told(house: House) -> Table:
     """Return the status as JSON."""
     status: Table = json.loads(house.call("status", "--json").stdout)
     return status
+
+
+def test_a_spent_budget_rests_across_restarts_and_is_shown(tmp_path: Path) -> None:
+    """One upload at a time: one picture goes over the budget, the next run sends none, and `status` says until when."""
+    with House(tmp_path) as house:
+        house.configure(upload={"max_bytes_month": 1000, "workers": 1})
+        for number in range(3):
+            arrive(house.watched / f"{number}.jpg", photograph(number))
+        for _ in range(2):
+            agent = house.once(5)
+            assert "uploads rest: the month's budget of 1000 bytes is spent; uploads go on at 20" in agent.tail()
+        status = told(house)
+        assert [(status["sources"]["captures"][what]) for what in ("delivered", "waiting")] == [1, 2]
+        budget = status["tariff"]["budgets"]["month"]
+        assert budget["used_bytes"] > 1000 == budget["max_bytes"]
+        assert budget["left_bytes"] == 0
+        assert status["tariff"]["resting"]["opens_at"] == budget["renewed_at"]
+        lines = house.call("status").stdout.splitlines()
+        assert lines[1] == f"uploads   rest: {status['tariff']['resting']['reason']}"
+        assert lines[2].startswith(f"budget    month: {budget['used_bytes']} of 1000 bytes sent, 0 left until 20")
+        house.configure()
+        house.once(0)
+
+
+def test_a_timetable_rests_a_running_agent(tmp_path: Path) -> None:
+    """Intake goes on, the verdict says that uploads rest, and a reload with other hours lets them go."""
+    with House(tmp_path) as house:
+        later = (datetime.now(UTC).astimezone() + timedelta(hours=12)).hour
+        lines = f'[{{hours = "{later:02d}-{later + 1:02d}"}}, {{pause = true}}]'  # an hour that is half a day away
+        written = house.config.read_text(encoding="utf-8")
+        house.config.write_text(written.replace("[upload]", f"[upload]\ntimetable = {lines}"), encoding="utf-8")
+        agent = house.run()
+        arrive(house.watched / "a.jpg", photograph(1))
+        until(lambda: told(house)["sources"].get("captures", {}).get("waiting") == 1)
+        shown = house.call("status").stdout.splitlines()
+        assert shown[0].startswith("UPLOADS REST: 1 pictures wait until 20")
+        assert shown[1].startswith("uploads   rest: the timetable pauses uploads now; uploads go on at 20")
+        house.configure()
+        agent.signal(signal.SIGHUP)
+        house.settled(1)

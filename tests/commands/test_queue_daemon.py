@@ -41,7 +41,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 def link(clock: FakeClock) -> Link:
     """Return a link without a start jitter."""
     rng = random.Random(1)
-    return Link(clock=clock, rng=rng, bell=Bell(), start_jitter_s=0.0)
+    return Link(clock=clock, rng=rng, bell=Bell(), start_jitter_s=0.0, workers=1)
 
 
 def ask(house: House, *arguments: str) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from agent.config.address import check_url, is_near
 from agent.config.environment import Environment, parse_environment, read_environment
 from agent.config.load import check, load
 from agent.config.paths import PATH_KEYS
-from agent.config.settings import ServerSettings, Settings, SpoolSettings
+from agent.config.settings import ServerSettings, Settings, SpoolSettings, UploadSettings
 from agent.config.sizes import size_in_bytes
 from agent.config.sources import CameraSettings, WatchSettings
+from agent.tariff import Tariff
+from agent.timetable import Line
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.toml"
@@ -106,6 +108,12 @@ class TestTree:
             (WatchSettings, {"path": "/a", "patterns": []}),
             (WatchSettings, {"path": "/a", "settle_s": float("inf")}),
             (ServerSettings, {"connect_timeout_s": 0}),
+            (UploadSettings, {"fresh_share": 1.1}),
+            (UploadSettings, {"max_bytes_day": -1}),
+            (UploadSettings, {"timetable": [{"days": "weekend"}]}),
+            (UploadSettings, {"timetable": [{"hours": "18-18"}]}),
+            (UploadSettings, {"timetable": [{"rate": 5}]}),
+            (UploadSettings, {"timetable": [{"hours": "12-24", "pause": True}, {"hours": "20-12", "pause": True}]}),
             (ServerSettings, {"connect_timeout_s": 1e300}),
         ],
     )
@@ -113,6 +121,20 @@ class TestTree:
         """What cannot work is refused when it is read, not when it is used."""
         with pytest.raises(ValidationError):
             model.model_validate(keys)
+
+    def test_a_timetable_becomes_a_tariff(self) -> None:
+        """Its lines are read once, sizes may have units, and what is not said holds always."""
+        upload = UploadSettings.model_validate(
+            {
+                "max_rate_bytes_s": "1 MB",
+                "max_bytes_day": "2 GB",
+                "timetable": [{"days": "sat,sun", "pause": True}, {"hours": "06-18:30", "rate_bytes_s": "50 kB"}],
+            }
+        )
+        always = frozenset(range(7))
+        lines = (Line(frozenset({5, 6}), 0, 1440, 0, pause=True), Line(always, 360, 1110, 50_000))
+        assert upload.tariff() == Tariff(10**6, lines, max_bytes_day=2 * 10**9)
+        assert UploadSettings().tariff() == Tariff()
 
     def test_a_camera_password_is_in_no_repr(self) -> None:
         """A camera's URL may hold a password, and is left out of the `repr`."""
