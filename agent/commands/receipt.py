@@ -46,7 +46,7 @@ def command(inherited: Path | None, given: Path | None, picture: str, *, as_json
 
 def _find(reader: Reader, picture: str) -> Trace:
     from agent.fate import see, trace_digests, trace_files, trace_name
-    from agent.sources.drafting import Vanished
+    from agent.sources.opening import Vanished
     from agent.sources.listing import sighting
 
     if DIGEST.fullmatch(picture):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ from agent.errors import BadSidecar, Wait
 from agent.frame import JPEG, Labels, Model, Origin
 from agent.pictures.inspect import Picture, inspect
 from agent.sources.listing import sighting
+from agent.sources.opening import Vanished, open_regular
 from agent.spool.records import Draft, Mark, Opened, OpenedSidecar
 from agent.spool.shelf import HIDDEN
 
@@ -31,14 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LOOK_FLAGS = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
-READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ESTALE})
 LATEST_S = 253_402_300_799  # the last second of the year 9999; a file's time can be any number
-
-
-class Vanished(Wait):
-    """The file is gone, or another one has its name."""
 
 
 class Darkroom(Protocol):
@@ -90,34 +82,6 @@ class SidecarFile:
 
 
 @contextmanager
-def open_regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
-    """Open a regular file, never a link, a pipe or a device.
-
-    Raises `Vanished` where it is none, and `Wait` where it cannot be read.
-    """
-    # The first descriptor opens nothing: whoever waits at a pipe's other end does not notice it.
-    with _opened(path, path, LOOK_FLAGS) as handle:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Vanished(f"{path} is no regular file")
-        with _opened(path, Path(f"/proc/self/fd/{handle}"), READ_FLAGS) as descriptor:
-            yield descriptor, os.fstat(descriptor)
-
-
-@contextmanager
-def _opened(path: Path, through: Path, flags: int) -> Iterator[int]:
-    try:
-        descriptor = os.open(through, flags)
-    except OSError as error:
-        if error.errno in NOT_THERE:
-            raise Vanished(f"{path} is gone") from error
-        raise Wait(f"cannot read {path}: {error.strerror}", remedy="Let the agent's user read it.") from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def open_sidecar(root: Path, picture: str) -> Iterator[SidecarFile | None]:
     """Open the sidecar that counts for a picture, or yield None where there is none.
 
@@ -128,7 +92,7 @@ def open_sidecar(root: Path, picture: str) -> Iterator[SidecarFile | None]:
         for candidate in sidecar_names(Path(picture).name):
             name = str(folder / candidate)
             try:
-                descriptor, _ = stack.enter_context(open_regular(root / name))
+                descriptor, _ = stack.enter_context(open_regular(root / name, root))
             except Vanished:
                 continue
             yield SidecarFile(name, descriptor, *_read(root / name, descriptor))
@@ -147,7 +111,13 @@ class Drafter:
     """Makes drafts of one watched directory's files."""
 
     def __init__(
-        self, plan: WatchPlan, *, limits: PictureLimits, encoding: Encoding, model: Model, darkroom: Darkroom
+        self,
+        plan: WatchPlan,
+        *,
+        limits: PictureLimits,
+        encoding: Encoding,
+        model: Model,
+        darkroom: Darkroom,
     ) -> None:
         self._plan = plan
         self._limits = limits
