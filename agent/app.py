@@ -8,6 +8,7 @@ import random
 import ssl
 from typing import TYPE_CHECKING
 
+from agent.annotations.metadata import retimed
 from agent.config.device_key import read_device_key
 from agent.drain import Uploader
 from agent.errors import ConfigError
@@ -34,6 +35,7 @@ from agent.sources.listing import Listing
 from agent.spool.budget import Limits
 from agent.spool.shelf import HIDDEN
 from agent.spool.spool import Spool
+from agent.timekeeping import Timekeeping
 from agent.workers import Bell, Nursery, Stop
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ class House:
             clients=clients,
             watches=watches,
             housekeeping=self._housekeeping(spool),
+            timekeeping=Timekeeping(spool.retiming(retimed), clock=self._clock, stop=self.stop),
             darkroom=darkroom,
         )
         for camera in settings.camera if self._intake else ():
@@ -141,6 +144,7 @@ class House:
             encoding=Encoding(encode.quality, encode.max_side, encode.passthrough),
             model=self._model(),
             darkroom=darkroom,
+            clock=self._clock,
         )
 
     def darkroom(self) -> PictureChild:

@@ -16,6 +16,7 @@ class FakeClock:
     def __init__(self) -> None:
         self.now = datetime(2026, 3, 14, 8, 15, 2, 417000, tzinfo=UTC)
         self.uptime = 1000.0
+        self.is_trusted = True
 
     def wall(self) -> datetime:
         """Return the hand-set wall time."""
@@ -24,6 +25,10 @@ class FakeClock:
     def boot(self) -> float:
         """Return the hand-set uptime."""
         return self.uptime
+
+    def trusted(self) -> bool:
+        """Tell whether the wall time is right."""
+        return self.is_trusted
 
     def advance(self, seconds: float) -> None:
         """Move both clocks forward."""

@@ -14,6 +14,7 @@ import structlog
 from agent.annotations.metadata import metadata_json
 from agent.annotations.pairing import sidecar_names
 from agent.annotations.read import MAX_SIDECAR_BYTES, read_sidecar
+from agent.clock import stamp_file
 from agent.errors import BadSidecar, Wait
 from agent.frame import JPEG, Labels, Model, Origin
 from agent.pictures.inspect import Picture, inspect
@@ -25,6 +26,7 @@ from agent.spool.shelf import HIDDEN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent.clock import Clock, Stamp
     from agent.pictures.limits import PictureLimits
     from agent.sources.settle import Sighting
 
@@ -118,12 +120,14 @@ class Drafter:
         encoding: Encoding,
         model: Model,
         darkroom: Darkroom,
+        clock: Clock,
     ) -> None:
         self._plan = plan
         self._limits = limits
         self._encoding = encoding
         self._model = model
         self._darkroom = darkroom
+        self._clock = clock
         self._hidden = plan.root / HIDDEN
 
     def look(self, descriptor: int) -> Picture:
@@ -145,7 +149,7 @@ class Drafter:
     ) -> Draft:
         """Freeze a checked file and its sidecar into a draft; `copy` asks for bytes of its own instead of a link."""
         labels = self._labels(sidecar, picture)
-        captured_at = _captured_at(labels, status)
+        captured_at, stamp = self._captured_at(labels, status)
         metadata = metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels)
         seen = sighting(status)
         mark = Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256)
@@ -162,6 +166,7 @@ class Drafter:
                 sidecar=OpenedSidecar(sidecar.descriptor, _suffix(sidecar.name)) if sidecar else None,
                 origin=origin,
                 mark=mark,
+                stamp=stamp,
             )
         encoding = self._encoding
         data = self._darkroom.convert(descriptor, quality=encoding.quality, max_side=encoding.max_side)
@@ -173,6 +178,7 @@ class Drafter:
             metadata=metadata,
             origin=origin,
             mark=mark,
+            stamp=stamp,
         )
 
     def _fits(self, picture: Picture) -> bool:
@@ -203,15 +209,16 @@ class Drafter:
             beside = self._marked(sidecar.name, sidecar.sighting, None)
         return self._marked(name, seen, beside)
 
+    def _captured_at(self, labels: Labels | None, status: os.stat_result) -> tuple[datetime, Stamp | None]:
+        """Return the time that the sidecar tells, which is not our clock's affair, else that of the writing."""
+        if labels is not None and labels.captured_at is not None:
+            return labels.captured_at, None
+        written = datetime.fromtimestamp(max(0.0, min(status.st_mtime, LATEST_S)), UTC)
+        return written, stamp_file(written, self._clock)
+
     def _marked(self, name: str, seen: Sighting, sidecar: Origin | None) -> Origin:
         plan = self._plan
         return Origin(plan.root / name, seen.inode, seen.size, seen.mtime_ns, plan.after, plan.move_to, sidecar)
-
-
-def _captured_at(labels: Labels | None, status: os.stat_result) -> datetime:
-    if labels is not None and labels.captured_at is not None:
-        return labels.captured_at
-    return datetime.fromtimestamp(max(0.0, min(status.st_mtime, LATEST_S)), UTC)
 
 
 def _suffix(name: str) -> str:

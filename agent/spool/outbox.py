@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,7 +26,7 @@ from agent.spool.shelf import Shelf
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from agent.clock import Clock
@@ -104,6 +105,20 @@ class Outbox:
                     item = self._reader.item(row, self._root)
                     self._claimed.add(item_id)
                     return item
+
+    @contextmanager
+    def withheld(self, items: Iterable[int]) -> Iterator[list[int]]:
+        """Keep items out of uploaders' hands while the block runs; yields those that are in no hand already."""
+        with self._lock:
+            free = [item_id for item_id in items if item_id not in self._claimed]
+            self._claimed.update(free)
+        try:
+            yield free
+        finally:
+            with self._lock:
+                self._claimed.difference_update(free)
+                self._ahead.clear()
+            self._bell.ring()
 
     def next_due(self) -> float | None:
         """Return when, on the boot clock, the next deferred and unclaimed item is due; None where there is none."""

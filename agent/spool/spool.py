@@ -20,6 +20,7 @@ from agent.spool.outbox import Outbox
 from agent.spool.reader import Reader
 from agent.spool.reconcile import Reconciler
 from agent.spool.records import Known, read_inode, stored_inode
+from agent.spool.retiming import Retiming
 from agent.spool.salvage import connect_or_salvage
 from agent.spool.schema import connect
 from agent.spool.shelf import Shelf
@@ -27,7 +28,8 @@ from agent.workers import Bell, Stop
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from agent.clock import Clock
@@ -55,6 +57,7 @@ class Spool:
         Raises `SpoolTaken` when another owner runs, `SpoolFull` or `SpoolUnavailable` where the disk refuses.
         """
         self.directory = directory
+        self._clock = clock
         make_directory(directory)
         with ExitStack() as ends:
             if owner:
@@ -208,6 +211,10 @@ class Spool:
             examine=examine,
             quarantine_max_items=self._quarantine_max_items,
         )
+
+    def retiming(self, retime: Callable[[str, datetime], str]) -> Retiming:
+        """Return what puts capture times right; `retime` rewrites the time in an item's metadata."""
+        return Retiming(self._commits, self.reader, clock=self._clock, withheld=self.outbox.withheld, retime=retime)
 
 
 def _own(directory: Path, note: str) -> int:
