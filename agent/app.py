@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import ssl
 from typing import TYPE_CHECKING
 
 from agent.annotations.metadata import retimed
@@ -21,7 +20,7 @@ from agent.pictures.limits import PictureLimits
 from agent.pictures.studio import PictureChild
 from agent.pipeline import Pipeline
 from agent.plans import camera_plan, watch_plan
-from agent.platform.client import Client, Endpoint, tls_context
+from agent.platform.client import Client, Endpoint
 from agent.platform.key import KeyHolder
 from agent.platform.pace import Pace
 from agent.platform.transport import Transport
@@ -36,9 +35,12 @@ from agent.spool.budget import Limits
 from agent.spool.shelf import HIDDEN
 from agent.spool.spool import Spool
 from agent.timekeeping import Timekeeping
+from agent.tls import secured
 from agent.workers import Bell, Nursery, Stop
 
 if TYPE_CHECKING:
+    import ssl
+
     from agent.clock import Clock
     from agent.config.environment import Environment
     from agent.config.load import Configuration
@@ -72,9 +74,9 @@ class House:
         self.pulse = Pulse(clock)
 
     def check(self) -> None:
-        """Raise `ConfigError` where there is no key or no readable `ca_file`: a reload has to know before it stops."""
+        """Raise `ConfigError` where there is no key or no usable TLS file: a reload has to know before it stops."""
         self._key_holder()
-        self._tls_context()
+        secured(self._settings.server)
 
     def pipeline(self) -> Pipeline:
         """Open the spool and put everything around it; nothing runs yet.
@@ -83,7 +85,7 @@ class House:
         """
         settings = self._settings
         key = self._key_holder()
-        context = self._tls_context()
+        context = secured(self._settings.server)
         spool = self.open_spool(owner=True)
         darkroom = PictureChild(environment=self._environment.children, limits=self._limits())
         link = Link(
@@ -175,15 +177,6 @@ class House:
             return key.get_secret_value() if key else None
 
         return KeyHolder(configuration.device_key.get_secret_value(), read_again)
-
-    def _tls_context(self) -> ssl.SSLContext | None:
-        server = self._settings.server
-        try:
-            return tls_context(server.url, server.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"server.ca_file {server.ca_file} cannot be used: {error}", remedy="Give a readable PEM file."
-            ) from error
 
     def _uploader_names(self) -> list[str]:
         return [f"upload-{number}" for number in range(1, self._settings.upload.workers + 1)]
