@@ -7,11 +7,12 @@ import os
 import random
 from typing import TYPE_CHECKING
 
+from agent.annotations.metadata import retimed
 from agent.drain import Uploader
 from agent.frame import Model
 from agent.health import Pulse
 from agent.housekeeping import Examiner, Housekeeping
-from agent.identity import key_holder, trust
+from agent.identity import key_holder
 from agent.intake import FrameIntake
 from agent.link import Link
 from agent.pictures.limits import PictureLimits
@@ -32,6 +33,8 @@ from agent.sources.listing import Listing
 from agent.spool.shelf import HIDDEN
 from agent.spool.spool import Spool
 from agent.tariff import Meter
+from agent.timekeeping import Timekeeping
+from agent.tls import secured
 from agent.workers import Bell, Nursery, Stop
 
 if TYPE_CHECKING:
@@ -71,9 +74,9 @@ class House:
         self.pulse = Pulse(clock)
 
     def check(self) -> None:
-        """Raise `ConfigError` where there is no key or no readable `ca_file`: a reload has to know before it stops."""
+        """Raise `ConfigError` where there is no key or no usable TLS file: a reload has to know before it stops."""
         key_holder(self._configuration)
-        trust(self._settings.server)
+        secured(self._settings.server)
 
     def pipeline(self) -> Pipeline:
         """Open the spool and put everything around it; nothing runs yet.
@@ -82,7 +85,7 @@ class House:
         """
         settings = self._settings
         key = key_holder(self._configuration)
-        context = trust(self._settings.server)
+        context = secured(self._settings.server)
         spool = self.open_spool(owner=True)
         darkroom = PictureChild(environment=self._environment.children, limits=self._limits())
         meter = Meter(settings.upload.tariff(), spool.traffic, clock=self._clock)
@@ -105,6 +108,7 @@ class House:
             clients=clients,
             watches=watches,
             housekeeping=self._housekeeping(spool),
+            timekeeping=Timekeeping(spool.retiming(retimed), clock=self._clock, stop=self.stop),
             darkroom=darkroom,
         )
         for camera in settings.camera if self._intake else ():
@@ -134,6 +138,7 @@ class House:
             encoding=Encoding(encode.quality, encode.max_side, encode.passthrough),
             model=self._model(),
             darkroom=darkroom,
+            clock=self._clock,
         )
 
     def darkroom(self) -> PictureChild:

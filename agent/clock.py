@@ -1,15 +1,28 @@
 """Time, as a part that is handed in.
 
 Waits are measured on the boot clock, which no one sets and which runs through a suspend; wall time only labels
-things. A device without a battery-backed clock starts years in the past, and jumps.
+things. A device without a battery-backed clock starts years in the past, and jumps: so whoever labels also notes on
+which boot clock it was, and whether the wall time could be trusted.
 """
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
+
+from agent.synchronisation import is_synchronised
+
+RELEASED = datetime(2026, 3, 1, tzinfo=UTC)
+"""When this release was made: no device that runs it can live before. Moved with each release."""
+
+LIFETIME = timedelta(days=25 * 365)
+"""A clock that is further ahead of the release than that is wrong too; some start at the end of their range."""
+
+TOLERANCE_S = 1.0
+"""A label that is off by less is left alone: time services slew that much in their normal work."""
 
 
 class Clock(Protocol):
@@ -23,6 +36,23 @@ class Clock(Protocol):
         """Return seconds since the machine booted; never goes back while it is up."""
         ...
 
+    def trusted(self) -> bool:
+        """Tell whether the wall time can be taken for the true time now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What is known of a capture time besides itself: from it, one that was written by a wrong clock is put right.
+
+    `boot_s` is the moment on the boot clock of `boot_id`, None where it cannot be known. `trusted` tells whether the
+    wall clock was to be trusted then.
+    """
+
+    boot_id: str
+    boot_s: float | None
+    trusted: bool
+
 
 class SystemClock:
     """The machine's own clocks."""
@@ -34,6 +64,49 @@ class SystemClock:
     def boot(self) -> float:
         """Return the seconds since boot, those of a suspend included."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def trusted(self) -> bool:
+        """Tell whether a time service keeps the wall time, and it is not absurd."""
+        return is_trusted(self.wall(), synchronised=is_synchronised())
+
+
+def is_plausible(wall: datetime) -> bool:
+    """Tell whether a wall time can be true at all."""
+    return RELEASED <= wall < RELEASED + LIFETIME
+
+
+def is_trusted(wall: datetime, *, synchronised: bool | None) -> bool:
+    """Decide whether to trust a wall time; where nothing is known of a time service (None), it has to be plausible."""
+    return is_plausible(wall) and synchronised is not False
+
+
+def put_right(labelled: datetime, boot_s: float, *, wall: datetime, boot: float) -> datetime:
+    """Return the true time of the moment `boot_s`, by a clock that is right now; `labelled` where that is about it."""
+    true = wall - timedelta(seconds=boot - boot_s)
+    return labelled if abs((true - labelled).total_seconds()) <= TOLERANCE_S else true
+
+
+def stamp_now(labelled: datetime, boot_s: float, clock: Clock) -> tuple[datetime, Stamp]:
+    """Return the time and the stamp of what was captured at `boot_s`.
+
+    Between the capture and now the clock may have been set: then the label is put right at once.
+    """
+    trusted = clock.trusted()
+    if trusted:
+        labelled = put_right(labelled, boot_s, wall=clock.wall(), boot=clock.boot())
+    return labelled, Stamp(boot_id(), boot_s, trusted)
+
+
+def stamp_file(written: datetime, clock: Clock) -> Stamp:
+    """Return the stamp of what was in a file before we saw it.
+
+    Its moment on the boot clock is known only where its time is implausible, and lies in this boot as the wall clock
+    has it until now.
+    """
+    wall, boot = clock.wall(), clock.boot()
+    boot_s = boot - (wall - written).total_seconds()
+    known = not is_plausible(written) and 0 <= boot_s <= boot
+    return Stamp(boot_id(), boot_s if known else None, clock.trusted())
 
 
 def boot_id() -> str:

@@ -209,6 +209,7 @@ class Daemon:
             "started_at": self._started_at.isoformat(timespec="seconds"),
             "config": str(self._configuration.path) if self._configuration.path else None,
             "server": self._configuration.settings.server.url,
+            "clock_synchronised": self._clock.trusted(),
             **pipeline.facts(),
         }
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.clock import utc_text
-from agent.sources.drafting import open_regular
+from agent.sources.opening import open_regular
 from agent.spool.durable import disk_errors
 from agent.spool.records import stored_inode
 

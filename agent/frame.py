@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from agent.clock import Stamp
+
 JPEG = "image/jpeg"
 PNG = "image/png"
 EXTENSIONS = {JPEG: "jpg", PNG: "png"}
@@ -66,7 +68,7 @@ class Frame:
     """One picture of a camera, encoded, in memory.
 
     `captured_at` is aware UTC, stamped at the grab. `position` is set by file sources alone, so that a restart goes
-    on with the next frame instead of the first.
+    on with the next frame instead of the first; `stamp` by live ones, whose time is the clock's.
     """
 
     source: str
@@ -74,6 +76,7 @@ class Frame:
     captured_at: datetime
     media_type: str = JPEG
     position: Position | None = None
+    stamp: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from agent.annotations.pairing import is_sidecar
 from agent.errors import AgentError, Reject, SetAside
-from agent.sources.drafting import WatchPlan, open_regular, open_sidecar
+from agent.sources.drafting import WatchPlan, open_sidecar
+from agent.sources.opening import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ from agent.annotations.metadata import metadata_json
 from agent.annotations.read import MAX_SIDECAR_BYTES, read_sidecar
 from agent.errors import BadPicture, BadSidecar, SpoolDamaged, Wait
 from agent.pictures.inspect import NotWhole, PictureLimits, inspect
-from agent.sources.drafting import open_regular
+from agent.sources.opening import open_regular
 from agent.spool.reconcile import Found
 
 if TYPE_CHECKING:

@@ -1,18 +1,15 @@
-"""How this device identifies itself to the platform, and whom it trusts: its key and its certificates."""
+"""How this device identifies itself to the platform: its key."""
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING
 
 from agent.config.device_key import read_device_key
 from agent.errors import ConfigError
-from agent.platform.client import tls_context
 from agent.platform.key import KeyHolder
 
 if TYPE_CHECKING:
     from agent.config.load import Configuration
-    from agent.config.settings import ServerSettings
 
 
 def key_holder(configuration: Configuration) -> KeyHolder:
@@ -28,13 +25,3 @@ def key_holder(configuration: Configuration) -> KeyHolder:
         return key.get_secret_value() if key else None
 
     return KeyHolder(configuration.device_key.get_secret_value(), read_again)
-
-
-def trust(server: ServerSettings) -> ssl.SSLContext | None:
-    """Return how the server's certificate is checked, None for plain HTTP; raises `ConfigError` for a bad `ca_file`."""
-    try:
-        return tls_context(server.url, server.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"server.ca_file {server.ca_file} cannot be used: {error}", remedy="Give a readable PEM file."
-        ) from error

@@ -65,6 +65,7 @@ class FrameIntake:
             media_type=frame.media_type,
             metadata=metadata_json(source=frame.source, captured_at=frame.captured_at, model=self._model, labels=None),
             position=frame.position,
+            stamp=frame.stamp,
         )
         staged = self._inbox.stage(draft)
         self._inbox.commit([staged])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agent.sources.directory import DirectoryWatch
     from agent.sources.report import CameraState
     from agent.spool.spool import Spool
+    from agent.timekeeping import Timekeeping
     from agent.workers import Nursery
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,7 @@ class Pipeline:
         clients: list[Client],
         watches: dict[str, DirectoryWatch],
         housekeeping: Housekeeping,
+        timekeeping: Timekeeping,
         darkroom: PictureChild,
     ) -> None:
         self.spool = spool
@@ -52,6 +54,7 @@ class Pipeline:
         self.pulse = pulse
         self.cameras: dict[str, Camera] = {}
         self.housekeeping = housekeeping
+        self._timekeeping = timekeeping
         self._uploaders = uploaders
         self._clerk = clerk
         self._clients = clients
@@ -73,6 +76,7 @@ class Pipeline:
             nursery.start(name, uploader.run)
         nursery.start("receipts", self._clerk.run)
         nursery.start("housekeeping", self.housekeeping.run)
+        nursery.start("clock", self._timekeeping.run)
         for name, watch in self._watches.items():
             nursery.start(f"watch-{name}", watch.run)
         for name, camera in self.cameras.items():

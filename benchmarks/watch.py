@@ -2,9 +2,9 @@
 
     python benchmarks/watch.py [--count 1000] [--delay 0] [--workers 2] [--rounds 3]
 
-Prints medians: pictures a second as the sink saw them, CPU milliseconds a picture, and, for the agent, bytes written to
-the device per byte of picture (from /proc/PID/io). `client` is the agent's HTTP client alone. Ratios carry from machine to
-machine; absolute figures do not.
+Prints medians: pictures a second as the sink saw them, CPU milliseconds a picture, and, for the agent, bytes written
+to the device per byte of picture (from /proc/PID/io). `client` is the agent's HTTP client alone. Ratios carry from
+machine to machine; absolute figures do not.
 """
 
 from __future__ import annotations

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class FakeClock:
@@ -16,6 +19,7 @@ class FakeClock:
     def __init__(self) -> None:
         self.now = datetime(2026, 3, 14, 8, 15, 2, 417000, tzinfo=UTC)
         self.uptime = 1000.0
+        self.is_trusted = True
 
     def wall(self) -> datetime:
         """Return the hand-set wall time."""
@@ -24,6 +28,10 @@ class FakeClock:
     def boot(self) -> float:
         """Return the hand-set uptime."""
         return self.uptime
+
+    def trusted(self) -> bool:
+        """Tell whether the wall time is right."""
+        return self.is_trusted
 
     def advance(self, seconds: float) -> None:
         """Move both clocks forward."""

@@ -177,13 +177,21 @@ def with_metadata(item: Item, metadata: str) -> Item:
 class Still:
     """A clock that stands."""
 
+    def __init__(self, now: datetime = SEEN, *, is_trusted: bool = True) -> None:
+        self.now = now
+        self.is_trusted = is_trusted
+
     def wall(self) -> datetime:
         """Return one moment."""
-        return SEEN
+        return self.now
 
     def boot(self) -> float:
         """Return one uptime."""
         return 1000.0
+
+    def trusted(self) -> bool:
+        """Tell what it was told."""
+        return self.is_trusted
 
 
 def make_client(
@@ -228,6 +236,10 @@ class MovedClock(Protocol):
 
     def boot(self) -> float:
         """Return the uptime."""
+        ...
+
+    def trusted(self) -> bool:
+        """Tell whether the wall time is right."""
         ...
 
     def advance(self, seconds: float) -> None:

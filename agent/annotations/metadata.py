@@ -34,6 +34,19 @@ def metadata_json(*, source: str, captured_at: datetime, model: Model, labels: L
             for annotation in labels.annotations
             if (geometry := box_inside(*annotation.geometry))
         ]
+    return _text(said)
+
+
+def retimed(metadata: str, captured_at: datetime) -> str:
+    """Return the same metadata with another capture time; raises `ValueError` where it is none of ours."""
+    said = json.loads(metadata)
+    if not isinstance(said, dict) or "timestamp" not in said:
+        raise ValueError("no metadata with a timestamp")
+    said["timestamp"] = utc_text(captured_at)
+    return _text(said)
+
+
+def _text(said: dict[str, Any]) -> str:
     return json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 

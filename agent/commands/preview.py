@@ -12,9 +12,10 @@ from agent.config.environment import read_environment
 from agent.config.load import load
 from agent.config.redaction import printable
 from agent.errors import Reject, Wait
-from agent.sources.drafting import open_regular, open_sidecar
+from agent.sources.drafting import open_sidecar
 from agent.sources.grammar import parse_source
 from agent.sources.listing import Listing
+from agent.sources.opening import open_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,10 @@ def preview(path: Path | None) -> None:
 
 def _told(plan: WatchPlan, drafter: Drafter, name: str) -> str:
     try:
-        with open_regular(plan.root / name) as (descriptor, status), open_sidecar(plan.root, name) as sidecar:
+        with (
+            open_regular(plan.root / name, plan.root) as (descriptor, status),
+            open_sidecar(plan.root, name) as sidecar,
+        ):
             picture = drafter.look(descriptor)
             draft = drafter.draft(name, descriptor, status, picture, sidecar, copy=False)
             return f"would be sent, {draft.size} bytes of {draft.media_type}, with {draft.metadata}"

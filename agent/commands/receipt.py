@@ -46,8 +46,8 @@ def command(inherited: Path | None, given: Path | None, picture: str, *, as_json
 
 def _find(reader: Reader, picture: str) -> Trace:
     from agent.fate import see, trace_digests, trace_files, trace_name
-    from agent.sources.drafting import Vanished
     from agent.sources.listing import sighting
+    from agent.sources.opening import Vanished
 
     if DIGEST.fullmatch(picture):
         return trace_digests(reader, [picture.lower()])[picture.lower()]

@@ -72,7 +72,7 @@ def _fates(reader: Reader, listing: Listing) -> Iterator[dict[str, Any]]:
     """Yield each picture with its fate; as many as share a look are held at once, however many there are."""
     from agent.errors import Wait
     from agent.fate import Seen, see, trace_files
-    from agent.sources.drafting import Vanished
+    from agent.sources.opening import Vanished
 
     walk = listing.walk()
     while names := list(islice(walk, TOGETHER)):

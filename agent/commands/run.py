@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,8 +54,8 @@ def run(path: Path | None, *, once: bool, intake: bool = True) -> int:
     from agent.daemon import Daemon
     from agent.service import Notifier, Signals
 
-    environment = read_environment()
-    clock = SystemClock()
+    leave_no_core()
+    environment, clock = read_environment(), SystemClock()
 
     def loaded() -> Configuration:
         configuration = load(path, environment)
@@ -85,6 +86,14 @@ def run(path: Path | None, *, once: bool, intake: bool = True) -> int:
     if once and daemon.interrupted:
         raise Interrupted("interrupted", remedy="What was taken waits in the spool.")
     return quarantined
+
+
+def leave_no_core() -> None:
+    """Have neither this process nor its children leave a core file: it would hold the device key.
+
+    The unit says so too. The process stays dumpable otherwise, since that also decides who owns its files in /proc.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _progress(stack: ExitStack) -> Callable[[Pipeline], None]:

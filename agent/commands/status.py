@@ -57,6 +57,8 @@ def _lines(status: Status) -> Iterator[str]:
         yield f"link      paused ({link['cause']}): {link['reason']}"
     for source, reason in (status.state or {}).get("intake_paused", {}).items():
         yield f"intake    {source} paused: {reason}"
+    if (status.state or {}).get("clock_synchronised") is False:
+        yield "clock     not synchronised: capture times may be wrong, and are put right once it is"
     if status.last_delivery is not None:
         yield f"last sent {status.last_delivery['filename']} at {status.last_delivery['delivered_at']}"
     if status.oldest_waiting is not None:

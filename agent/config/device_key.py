@@ -78,8 +78,8 @@ def checked_key(text: str) -> SecretStr | None:
     return SecretStr(text)
 
 
-def open_to_others(path: Path, mode: int) -> str | None:
+def open_to_others(path: Path, mode: int, what: str = "device key") -> str | None:
     """Return what is wrong with a secret file's mode and how to mend it; None when only its owner can read it."""
     if not mode & _READABLE_BY_OTHERS:
         return None
-    return f"holds the device key and can be read by other users; run: chmod 600 {shlex.quote(str(path))}"
+    return f"holds the {what} and can be read by other users; run: chmod 600 {shlex.quote(str(path))}"

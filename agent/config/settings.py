@@ -6,6 +6,7 @@ file and environment into it.
 
 from __future__ import annotations
 
+from pathlib import Path  # noqa: TC003 (pydantic reads the annotations)
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
@@ -43,6 +44,15 @@ class ServerSettings(Section):
     ca_file: FilePath | None = Field(
         default=None, description="PEM file of the authorities to trust, in place of the built-in ones."
     )
+    client_cert_file: FilePath | None = Field(
+        default=None, description="PEM file of this device's own certificate, for servers that ask for one."
+    )
+    client_key_file: FilePath | None = Field(
+        default=None,
+        validate_default=True,
+        description="PEM file of its private key, without a passphrase, readable by its owner only; by default the "
+        "key is in client_cert_file.",
+    )
     connect_timeout_s: Timeout = Field(default=10.0, description="Longest wait for a connection, in seconds.")
 
     @field_validator("url")
@@ -50,6 +60,13 @@ class ServerSettings(Section):
     def _check_url(cls, url: str, info: ValidationInfo) -> str:
         check_url(url, allow_plain_http=info.data.get("allow_plain_http", False))
         return url
+
+    @field_validator("client_key_file")
+    @classmethod
+    def _check_client_key(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if key is not None and info.data.get("client_cert_file") is None:
+            raise ValueError("needs client_cert_file, the certificate that it belongs to")
+        return key
 
     @field_validator("device_key")
     @classmethod

@@ -18,12 +18,14 @@ import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from agent import __version__
+from agent.clock import is_plausible
 from agent.errors import LinkFault
 from agent.platform.answers import Answer, Meaning, Verdict, read_answer, shown
 from agent.platform.body import MAX_BODY, UploadBody, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from agent.clock import Clock
@@ -32,10 +34,14 @@ if TYPE_CHECKING:
 
 MAX_ANSWER = 65_536
 CLOCK_REMEDY = "Set the device's clock, or wait for its time service; then this works by itself."
+ALERT_REMEDY = (
+    "The server refused this device: where it wants a client certificate, check server.client_cert_file and "
+    "server.client_key_file, and who issued them."
+)
 REMEDIES = {
     "dns": "Check the host name in server.url and the device's DNS.",
     "connect": "Check that the server runs and that the network lets the device reach it.",
-    "tls": "Check server.ca_file and the host name in server.url.",
+    "tls": "Check server.ca_file, the host name in server.url, and the dates of the server's certificate.",
     "timeout": "The link or the server is slow; nothing needs to be done unless it stays so.",
     "reset": "The connection broke; it is tried again.",
 }
@@ -127,7 +133,7 @@ class Client:
             stream=_Stream(body) if body else httpx.ByteStream(b""),
             extensions=self._extensions,
         )
-        with _link_errors(body):
+        with _link_errors(body, self._clock):
             response = self._transport.handle_request(request)
             try:
                 return Answer(response.status_code, _headers(response), _bounded(response))
@@ -158,6 +164,14 @@ def tls_context(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
     return context
 
 
+def present(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
+    """Have the device show its own certificate; without a `key_file` the key is in `cert_file` too.
+
+    Raises `OSError` or `ssl.SSLError` where they cannot be read, do not fit, or the key has a passphrase.
+    """
+    context.load_cert_chain(cert_file, key_file, password=lambda: b"")  # a terminal is not asked
+
+
 def _headers(response: httpx.Response) -> dict[str, str]:
     return {name: response.headers[name] for name in ("retry-after", "date", "location") if name in response.headers}
 
@@ -178,7 +192,7 @@ def _device_status(body: bytes) -> str:
 
 
 @contextmanager
-def _link_errors(body: UploadBody | None) -> Iterator[None]:
+def _link_errors(body: UploadBody | None, clock: Clock) -> Iterator[None]:
     """Translate what the wire raises; nothing of httpx goes further."""
     try:
         yield
@@ -186,8 +200,18 @@ def _link_errors(body: UploadBody | None) -> Iterator[None]:
         sent = body is not None and body.sent > 0
         kind, what = _kind(error)
         what = shown(what)  # it may quote what the server sent
-        remedy = CLOCK_REMEDY if "not yet valid" in what else REMEDIES[kind]
+        remedy = REMEDIES[kind]
+        if kind == "tls" and is_clocks_fault(what, clock.wall(), trusted=clock.trusted()):
+            what = f"{what}, but this device's clock is not set: it says {clock.wall():%Y-%m-%d}"
+            remedy = CLOCK_REMEDY
+        elif "ALERT" in what:
+            remedy = ALERT_REMEDY
         raise LinkFault(what, kind=kind, sent=sent, remedy=remedy) from error
+
+
+def is_clocks_fault(what: str, wall: datetime, *, trusted: bool) -> bool:
+    """Decide whether a refused certificate is due to the clock; one that has expired, only where the time is absurd."""
+    return not trusted and ("not yet valid" in what or ("expired" in what and not is_plausible(wall)))
 
 
 def _kind(error: Exception) -> tuple[str, str]:

@@ -9,8 +9,9 @@ import structlog
 
 from agent.errors import BadPicture, Reject, SpoolFull, SpoolUnavailable, Wait
 from agent.pictures.inspect import NotWhole
-from agent.sources.drafting import Vanished, open_regular, open_sidecar
+from agent.sources.drafting import open_sidecar
 from agent.sources.listing import sighting
+from agent.sources.opening import Vanished, open_regular
 from agent.spool.allowance import NoRoom
 from agent.spool.records import Mark
 from agent.spool.room import REASONS
@@ -116,7 +117,7 @@ class Adopter:
             return Withheld(str(error))
 
     def _take(self, name: str, seen: Sighting, known: Known | None, ready_at: ReadyAt) -> Outcome:
-        with open_regular(self._plan.root / name) as (descriptor, status):
+        with open_regular(self._plan.root / name, self._plan.root) as (descriptor, status):
             if sighting(status) != seen:
                 return Changed(sighting(status))
             with open_sidecar(self._plan.root, name) as sidecar:

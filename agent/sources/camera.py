@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import tenacity
 
+from agent.clock import stamp_now
 from agent.errors import Reject, Reopen, Wait
 from agent.frame import Frame
 from agent.sources.children import Wakeup
@@ -109,8 +110,9 @@ class Camera:
                     self._report.recovered()
                 self._note(event)
                 if isinstance(event, Shot):
+                    captured_at, stamp = stamp_now(event.captured_at, event.boot, self._clock)
                     with suppress(Wait):
-                        self._deliver(Frame(self._name, event.picture, event.captured_at))
+                        self._deliver(Frame(self._name, event.picture, captured_at, stamp=stamp))
                         self._report.taken(event)
 
     def _play_all(self, wakeup: Wakeup) -> None:

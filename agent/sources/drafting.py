@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,29 +14,25 @@ import structlog
 from agent.annotations.metadata import metadata_json
 from agent.annotations.pairing import sidecar_names
 from agent.annotations.read import MAX_SIDECAR_BYTES, read_sidecar
+from agent.clock import stamp_file
 from agent.errors import BadSidecar, Wait
 from agent.frame import JPEG, Labels, Model, Origin
 from agent.pictures.inspect import Picture, inspect
 from agent.sources.listing import sighting
+from agent.sources.opening import Vanished, open_regular
 from agent.spool.records import Draft, Mark, Opened, OpenedSidecar
 from agent.spool.shelf import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent.clock import Clock, Stamp
     from agent.pictures.limits import PictureLimits
     from agent.sources.settle import Sighting
 
 log = structlog.get_logger(__name__)
 
-LOOK_FLAGS = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
-READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ESTALE})
 LATEST_S = 253_402_300_799  # the last second of the year 9999; a file's time can be any number
-
-
-class Vanished(Wait):
-    """The file is gone, or another one has its name."""
 
 
 class Darkroom(Protocol):
@@ -91,34 +85,6 @@ class SidecarFile:
 
 
 @contextmanager
-def open_regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
-    """Open a regular file, never a link, a pipe or a device.
-
-    Raises `Vanished` where it is none, and `Wait` where it cannot be read.
-    """
-    # The first descriptor opens nothing: whoever waits at a pipe's other end does not notice it.
-    with _opened(path, path, LOOK_FLAGS) as handle:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Vanished(f"{path} is no regular file")
-        with _opened(path, Path(f"/proc/self/fd/{handle}"), READ_FLAGS) as descriptor:
-            yield descriptor, os.fstat(descriptor)
-
-
-@contextmanager
-def _opened(path: Path, through: Path, flags: int) -> Iterator[int]:
-    try:
-        descriptor = os.open(through, flags)
-    except OSError as error:
-        if error.errno in NOT_THERE:
-            raise Vanished(f"{path} is gone") from error
-        raise Wait(f"cannot read {path}: {error.strerror}", remedy="Let the agent's user read it.") from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def open_sidecar(root: Path, picture: str) -> Iterator[SidecarFile | None]:
     """Open the sidecar that counts for a picture, or yield None where there is none.
 
@@ -132,7 +98,7 @@ def open_sidecar(root: Path, picture: str) -> Iterator[SidecarFile | None]:
             if not os.path.lexists(f"{root}/{name}"):
                 continue
             try:
-                descriptor, _ = stack.enter_context(open_regular(root / name))
+                descriptor, _ = stack.enter_context(open_regular(root / name, root))
             except Vanished:
                 continue
             yield SidecarFile(name, descriptor, *_read(root / name, descriptor))
@@ -151,13 +117,21 @@ class Drafter:
     """Makes drafts of one watched directory's files."""
 
     def __init__(
-        self, plan: WatchPlan, *, limits: PictureLimits, encoding: Encoding, model: Model, darkroom: Darkroom
+        self,
+        plan: WatchPlan,
+        *,
+        limits: PictureLimits,
+        encoding: Encoding,
+        model: Model,
+        darkroom: Darkroom,
+        clock: Clock,
     ) -> None:
         self._plan = plan
         self._limits = limits
         self._encoding = encoding
         self._model = model
         self._darkroom = darkroom
+        self._clock = clock
         self._hidden = plan.root / HIDDEN
 
     def look(self, descriptor: int) -> Picture:
@@ -179,7 +153,7 @@ class Drafter:
     ) -> Draft:
         """Freeze a checked file and its sidecar into a draft; `copy` asks for bytes of its own instead of a link."""
         labels = self._labels(sidecar, picture)
-        captured_at = _captured_at(labels, status)
+        captured_at, stamp = self._captured_at(labels, status)
         metadata = metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels)
         seen = sighting(status)
         mark = Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256)
@@ -196,6 +170,7 @@ class Drafter:
                 sidecar=OpenedSidecar(sidecar.descriptor, Path(sidecar.name).suffix) if sidecar else None,
                 origin=origin,
                 mark=mark,
+                stamp=stamp,
             )
         encoding = self._encoding
         data = self._darkroom.convert(descriptor, quality=encoding.quality, max_side=encoding.max_side)
@@ -207,6 +182,7 @@ class Drafter:
             metadata=metadata,
             origin=origin,
             mark=mark,
+            stamp=stamp,
         )
 
     def _fits(self, picture: Picture) -> bool:
@@ -228,6 +204,14 @@ class Drafter:
             # The picture can never be taken again, so it goes without the annotations rather than not at all.
             log.warning("sidecar_rejected", source=self._plan.name, path=sidecar.name, reason=str(error))
             return None
+        if labels.dropped or labels.unnamed:
+            log.warning(
+                "annotations_adjusted",
+                source=self._plan.name,
+                path=sidecar.name,
+                outside_of_the_picture=labels.dropped,
+                without_a_class_name=labels.unnamed,
+            )
         return labels
 
     def _origin(self, name: str, seen: Sighting, sidecar: SidecarFile | None) -> Origin:
@@ -237,12 +221,13 @@ class Drafter:
             beside = self._marked(sidecar.name, sidecar.sighting, None)
         return self._marked(name, seen, beside)
 
+    def _captured_at(self, labels: Labels | None, status: os.stat_result) -> tuple[datetime, Stamp | None]:
+        """Return the time that the sidecar tells, which is not our clock's affair, else that of the writing."""
+        if labels is not None and labels.captured_at is not None:
+            return labels.captured_at, None
+        written = datetime.fromtimestamp(max(0.0, min(status.st_mtime, LATEST_S)), UTC)
+        return written, stamp_file(written, self._clock)
+
     def _marked(self, name: str, seen: Sighting, sidecar: Origin | None) -> Origin:
         plan = self._plan
         return Origin(plan.root / name, seen.inode, seen.size, seen.mtime_ns, plan.after, plan.move_to, sidecar)
-
-
-def _captured_at(labels: Labels | None, status: os.stat_result) -> datetime:
-    if labels is not None and labels.captured_at is not None:
-        return labels.captured_at
-    return datetime.fromtimestamp(max(0.0, min(status.st_mtime, LATEST_S)), UTC)

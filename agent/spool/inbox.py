@@ -15,7 +15,7 @@ from agent.errors import SpoolFull, SpoolUnavailable, Wait
 from agent.spool import ledger
 from agent.spool.allowance import NoRoom
 from agent.spool.durable import remove
-from agent.spool.records import Opened, Staged, origin_text, stored_inode, stored_path, upload_filename
+from agent.spool.records import Opened, Staged, origin_text, stored_inode, stored_path, stored_stamp, upload_filename
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 SEQUENCE_BLOCK = 256
 
 INSERT = """
-INSERT INTO item(id, source, filename, path, media_type, size, sha256, metadata, captured_at, origin, beside)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO item(id, source, filename, path, media_type, size, sha256, metadata, captured_at, origin, beside,
+boot_id, boot_s, time_trusted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 MARK = """
 INSERT INTO known(source, path, inode, size, mtime_ns, sha256) VALUES (?, ?, ?, ?, ?, ?)
@@ -176,6 +176,7 @@ class Inbox:
                     utc_text(draft.captured_at),
                     origin_text(draft.origin),
                     stored_path(one.beside, self._shelf.root) if one.beside else None,
+                    *stored_stamp(draft.stamp),
                 ),
             )
             ledger.count(connection, draft.source, ledger.CAPTURED, draft.size)

@@ -21,7 +21,15 @@ from agent.spool import ledger
 from agent.spool.discard import bound_quarantine
 from agent.spool.durable import disk_errors, remove
 from agent.spool.inbox import INSERT, MARK
-from agent.spool.records import SMALLER, parse_filename, read_path, smaller_path, stored_inode, stored_path
+from agent.spool.records import (
+    SMALLER,
+    parse_filename,
+    read_path,
+    smaller_path,
+    stored_inode,
+    stored_path,
+    stored_stamp,
+)
 from agent.spool.shelf import FOLDER_ITEMS
 
 if TYPE_CHECKING:
@@ -197,6 +205,7 @@ class Reconciler:
                 utc_text(orphan.captured_at),
                 None,
                 beside,
+                *stored_stamp(None),
             ),
         )
         ledger.count(connection, orphan.source, ledger.CAPTURED, found.size)

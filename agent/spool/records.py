@@ -16,6 +16,7 @@ from agent.frame import EXTENSIONS, Item, Origin, Position
 if TYPE_CHECKING:
     import sqlite3
 
+    from agent.clock import Stamp
     from agent.frame import Receipt
 
 
@@ -82,6 +83,7 @@ class Draft:
     origin: Origin | None = None
     mark: Mark | None = None
     position: Position | None = None
+    stamp: Stamp | None = None
 
     @classmethod
     def of_bytes(cls, data: bytes, **fields: Any) -> Draft:  # noqa: ANN401 (the fields of Draft, checked by its own constructor)
@@ -177,6 +179,11 @@ def read_inode(stored: int) -> int:
 def stored_path(path: Path, root: Path) -> bytes:
     """Write a path for the index: relative to the spool where it lies in it."""
     return os.fsencode(str(path).removeprefix(f"{root}/"))
+
+
+def stored_stamp(stamp: Stamp | None) -> tuple[str | None, float | None, bool | None]:
+    """Write a stamp for the index, as `boot_id`, `boot_s` and `time_trusted`."""
+    return (None, None, None) if stamp is None else (stamp.boot_id, stamp.boot_s, stamp.trusted)
 
 
 def read_path(stored: bytes, root: Path) -> Path:

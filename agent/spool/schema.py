@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 INDEX = "index.sqlite3"
 DAMAGED = "index.damaged"  # left beside an index that turned out to be damaged while in use
 UNDECODABLE = "Could not decode to UTF-8"  # Python's own answer to damaged text, without an SQLite code
@@ -26,7 +26,8 @@ TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- One row an item that waits or is quarantined. `path` is relative to the spool, or absolute where the picture was
--- adopted beside its original. `not_before` is on the boot clock; 0 is "ready".
+-- adopted beside its original. `not_before` is on the boot clock; 0 is "ready". `boot_s` is the moment of the capture
+-- on the boot clock of `boot_id`; `time_trusted` is 0 where the clock that gave `captured_at` may have been wrong.
 CREATE TABLE item(
     id INTEGER PRIMARY KEY,
     source TEXT NOT NULL,
@@ -44,10 +45,14 @@ CREATE TABLE item(
     reencoded INTEGER NOT NULL DEFAULT 0,
     reason TEXT,
     origin TEXT,
-    beside BLOB
+    beside BLOB,
+    boot_id TEXT,
+    boot_s REAL,
+    time_trusted INTEGER
 );
 CREATE INDEX item_due ON item(not_before, id) WHERE state = 'waiting';
 CREATE INDEX item_quarantined ON item(id) WHERE state = 'quarantined';
+CREATE INDEX item_mistimed ON item(boot_id, id) WHERE time_trusted = 0 AND boot_s IS NOT NULL;
 
 CREATE TABLE receipt(
     item_id INTEGER PRIMARY KEY,
@@ -100,6 +105,16 @@ CREATE TABLE tally(
     PRIMARY KEY (source, what, reason)
 ) WITHOUT ROWID;
 """
+
+# What brings an index of the format before to this one; in place, so that a new release keeps the backlog.
+MIGRATIONS = {
+    1: """
+    ALTER TABLE item ADD COLUMN boot_id TEXT;
+    ALTER TABLE item ADD COLUMN boot_s REAL;
+    ALTER TABLE item ADD COLUMN time_trusted INTEGER;
+    CREATE INDEX item_mistimed ON item(boot_id, id) WHERE time_trusted = 0 AND boot_s IS NOT NULL;
+    """
+}
 
 
 @contextmanager
@@ -162,7 +177,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -1024")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = _version(connection)
+    while version in MIGRATIONS:
+        version = _migrate(connection, version)
     if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
     elif version != VERSION:
@@ -170,3 +187,23 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     # A damaged first page shows here, not at the first picture.
     connection.execute("SELECT max(id) FROM item").fetchone()
     connection.execute("SELECT count(*) FROM tally").fetchone()
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> int:
+    """Bring an index to the next format, all or nothing; return the format it has then."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if _version(connection) == version:  # else another process was quicker
+            for statement in MIGRATIONS[version].split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    return _version(connection)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

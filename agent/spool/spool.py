@@ -25,6 +25,7 @@ from agent.spool.ownership import lock_intake, own
 from agent.spool.reader import Reader
 from agent.spool.reconcile import Reconciler
 from agent.spool.reserve import Reserve
+from agent.spool.retiming import Retiming
 from agent.spool.room import Room
 from agent.spool.salvage import connect_or_salvage
 from agent.spool.schema import INDEX, connect
@@ -34,7 +35,8 @@ from agent.workers import Bell
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from agent.clock import Clock
@@ -74,6 +76,7 @@ class Spool:
         self.max_bytes = limits.max_bytes
         self._quarantine_max_items = limits.quarantine_max_items
         self.arrived = Bell()
+        self._clock = clock
         make_directory(directory)
         with ExitStack() as ends:
             if owner:
@@ -120,7 +123,7 @@ class Spool:
             reserve.restore()
         losses = Losses(clock)
         ends.callback(losses.close)
-        claims = Claims(self.reader, self.directory, order=order, clock=clock, bell=self.arrived)
+        self.claims = claims = Claims(self.reader, self.directory, order=order, clock=clock, bell=self.arrived)
         leftovers = Leftovers(self._commits, self.reader, self.directory, clock=clock)
         room = Room(
             self._commits,
@@ -214,6 +217,10 @@ class Spool:
             examine=examine,
             quarantine_max_items=self._quarantine_max_items,
         )
+
+    def retiming(self, retime: Callable[[str, datetime], str]) -> Retiming:
+        """Return what puts capture times right; `retime` rewrites the time in an item's metadata."""
+        return Retiming(self._commits, self.reader, clock=self._clock, withheld=self.claims.withheld, retime=retime)
 
 
 def _identity(directory: Path) -> tuple[int, int] | None:

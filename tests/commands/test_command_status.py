@@ -4,12 +4,11 @@ import json
 import signal
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from house_rig import House, Table, arrive, photograph, until, video
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from agent.clock import SystemClock
 
 
 def said(house: House) -> Table:
@@ -140,3 +139,23 @@ def test_a_timetable_rests_a_running_agent(tmp_path: Path) -> None:
         house.configure()
         agent.signal(signal.SIGHUP)
         house.settled(1)
+
+
+def test_the_status_tells_of_a_clock_that_is_not_set(tmp_path: Path) -> None:
+    """What the agent says of its clock is what people are told, and JSON has it as a fact."""
+    with House(tmp_path, online=False) as house:
+        house.run()
+        until(lambda: told(house)["daemon"])
+        synchronised = told(house)["daemon"]["clock_synchronised"]
+        assert synchronised is SystemClock().trusted()
+        said_so = any(line.startswith("clock     not synch") for line in house.call("status").stdout.splitlines())
+        assert said_so is not synchronised
+
+
+def test_an_agent_leaves_no_core_file(tmp_path: Path) -> None:
+    """Whatever its shell allows, a crash must not write the device key to the disk."""
+    with House(tmp_path, online=False) as house:
+        agent = house.run()
+        until(lambda: told(house)["daemon"])
+        limits = Path(f"/proc/{agent.pid}/limits").read_text().splitlines()
+        assert next(line for line in limits if line.startswith("Max core")).split()[4:6] == ["0", "0"]

@@ -30,6 +30,8 @@ import traced
 from torture_books import Audit, audit
 from torture_house import TortureHouse
 
+from agent.errors import AgentError
+
 Rows = list[tuple[str, object]]
 CUTS = 50
 AT_ONCE = 2
@@ -80,7 +82,7 @@ def sweep(root: Path, broken: list[str]) -> Rows:
     def suffer(number: int) -> None:
         try:
             traced.suffer(root / str(number), faults[number])
-        except (AssertionError, OSError) as error:
+        except (AssertionError, OSError, AgentError) as error:
             broken.append(f"{faults[number]}: {error}")
         else:
             shutil.rmtree(root / str(number))
@@ -100,7 +102,7 @@ def cuts(root: Path, rng: random.Random, kind: str, broken: list[str]) -> Rows:
         for number in range(CUTS):
             try:
                 promises += power.cut_once(disk, disk.point / str(number), rng)
-            except (AssertionError, OSError) as error:
+            except (AssertionError, OSError, AgentError) as error:
                 broken.append(f"power cut {number} on {kind}: {error}")
     return [(f"power cuts on {kind}", CUTS), ("  promises made before them", promises)]
 

@@ -6,9 +6,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from house_rig import until
 from spool_driver import LIMITS, MOVED
 from spool_rig import check, deliver_all, examine, own, rows, sha
 
+from agent.spool.ownership import is_owned
 from agent.workers import Stop
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ def judge(root: Path, told: Told, before: dict[Path, Original]) -> None:
 
     Twice: the file of an exchange that was cut off is told from one under way only once its item has gone.
     """
+    until(lambda: not is_owned(root / "spool"))  # the dead let go of their locks a little after their sockets
     for _ in range(2):
         with closing(own(root / "spool", limits=LIMITS)) as spool:
             assert not spool.salvaged, "the index was damaged"

@@ -3,21 +3,24 @@ from __future__ import annotations
 import ssl
 import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-from wire_rig import Connection, Server, make_client, make_item
+from cryptography.hazmat.primitives import serialization
+from wire_rig import Connection, Server, Still, make_client, make_item
 
 from agent.errors import LinkFault
 from agent.platform.answers import Meaning
-from agent.platform.client import CLOCK_REMEDY, tls_context
+from agent.platform.client import CLOCK_REMEDY, is_clocks_fault, present, tls_context
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime.now(UTC)
+UNSET = datetime(1970, 1, 1, 0, 2, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def test_ca_file_replaces_the_store(authority: trustme.CA, tmp_path: Path) -> No
     [
         ("acusight.example", None, None, "not valid for", "host name in server.url"),
         ("127.0.0.1", None, NOW - timedelta(days=1), "expired", "server.ca_file"),
-        ("127.0.0.1", NOW + timedelta(days=1), None, "not yet valid", CLOCK_REMEDY),
+        ("127.0.0.1", NOW + timedelta(days=1), None, "not yet valid", "the dates of the server's certificate"),
     ],
     ids=["wrong host", "expired", "not yet valid"],
 )
@@ -110,11 +113,116 @@ def test_a_certificate_has_to_fit(
     words: str,
     remedy: str,
 ) -> None:
-    """Host name and dates are checked; one that is not yet valid is first of all a wrong clock."""
+    """Host name and dates are checked; with a clock that can be trusted, the certificate is at fault."""
     with Server(tls=serving(authority, host, not_before=not_before, not_after=not_after)) as server:
         fault = refusal(server, ca_file, tmp_path)
     assert words in fault.what
     assert remedy in fault.remedy
+
+
+@pytest.mark.parametrize(
+    ("what", "wall", "trusted", "clocks"),
+    [
+        ("certificate is not yet valid", UNSET, False, True),
+        ("certificate is not yet valid", NOW, False, True),
+        ("certificate is not yet valid", NOW, True, False),
+        ("certificate has expired", UNSET, False, True),
+        ("certificate has expired", datetime(2070, 1, 1, tzinfo=UTC), False, True),
+        ("certificate has expired", NOW, False, False),
+        ("certificate has expired", NOW, True, False),
+        ("unable to get local issuer certificate", UNSET, False, False),
+    ],
+)
+def test_the_clock_is_blamed_where_it_may_be_wrong(what: str, wall: datetime, *, trusted: bool, clocks: bool) -> None:
+    """A certificate's dates are the clock's fault only while it is not trusted; an expired one, if it is absurd too."""
+    assert is_clocks_fault(what, wall, trusted=trusted) is clocks
+
+
+def test_a_wrong_clock_is_told_as_such(authority: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
+    """Before the clock is set, a certificate from the future is reported with the date that the device believes."""
+    with Server(tls=serving(authority, not_before=NOW + timedelta(days=1))) as server:
+        clock = Still(UNSET, is_trusted=False)
+        with make_client(server.url, context=tls_context(server.url, ca_file), clock=clock) as client:
+            with pytest.raises(LinkFault) as caught:
+                client.upload(make_item(tmp_path))
+    assert "not yet valid, but this device's clock is not set: it says 1970-01-01" in caught.value.what
+    assert caught.value.remedy == CLOCK_REMEDY
+
+
+@dataclass(frozen=True)
+class Card:
+    """A device's own certificate and key, as files."""
+
+    cert: Path
+    key: Path
+    both: Path
+
+
+@pytest.fixture
+def card(authority: trustme.CA, tmp_path: Path) -> Card:
+    """Return a certificate that the server's authority issued to the device."""
+    issued = authority.issue_cert("device-7.example")
+    card = Card(tmp_path / "client.pem", tmp_path / "client.key", tmp_path / "both.pem")
+    issued.cert_chain_pems[0].write_to_path(card.cert)
+    issued.private_key_pem.write_to_path(card.key)
+    issued.private_key_and_cert_chain_pem.write_to_path(card.both)
+    return card
+
+
+def asking(authority: trustme.CA, version: ssl.TLSVersion) -> ssl.SSLContext:
+    """Return a server's side that takes nobody without a certificate."""
+    context = serving(authority)
+    context.maximum_version = version
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("together", [False, True], ids=["two files", "one file"])
+def test_the_device_shows_its_certificate(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path, card: Card, version: ssl.TLSVersion, *, together: bool
+) -> None:
+    """A server that asks for a client certificate gets the configured one, and takes the picture."""
+    with Server(tls=asking(authority, version)) as server:
+        context = tls_context(server.url, ca_file)
+        assert context is not None
+        present(context, *((card.both, None) if together else (card.cert, card.key)))
+        with make_client(server.url, context=context) as client:
+            assert client.upload(make_item(tmp_path)).meaning is Meaning.DELIVERED
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_a_missing_client_certificate_is_named(
+    authority: trustme.CA, ca_file: Path, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """Without one the server hangs up; the fault is TLS, and the remedy names the setting."""
+    with Server(tls=asking(authority, version)) as server:
+        with make_client(server.url, context=tls_context(server.url, ca_file)) as client:
+            with pytest.raises(LinkFault) as caught:
+                client.upload(make_item(tmp_path))
+        assert server.requests == []
+    assert caught.value.kind == "tls"
+    assert "server.client_cert_file" in caught.value.remedy
+
+
+def test_a_key_that_does_not_fit_is_refused(tmp_path: Path, card: Card) -> None:
+    """A certificate and a foreign key never get as far as a connection."""
+    foreign = tmp_path / "foreign.key"
+    trustme.CA().issue_cert("other.example").private_key_pem.write_to_path(foreign)
+    with pytest.raises(ssl.SSLError):
+        present(ssl.create_default_context(), card.cert, foreign)
+
+
+def test_a_key_with_a_passphrase_asks_nobody(tmp_path: Path, card: Card) -> None:
+    """A service has no terminal: a locked key is an error at once."""
+    locked = tmp_path / "locked.key"
+    key = serialization.load_pem_private_key(card.key.read_bytes(), None)
+    sealed = serialization.BestAvailableEncryption(b"secret")
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    locked.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, sealed))
+    with pytest.raises((ssl.SSLError, OSError)):
+        present(ssl.create_default_context(), card.cert, locked)
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")

@@ -91,6 +91,10 @@ class HandClock(Protocol):
         """Return the hand-set uptime."""
         ...
 
+    def trusted(self) -> bool:
+        """Tell whether the wall time is right."""
+        ...
+
     def advance(self, seconds: float) -> None:
         """Move both on."""
         ...

@@ -16,6 +16,7 @@ import pytest
 from camera_rig import alive, children, grabber, jpeg, running
 from structlog.testing import capture_logs
 
+from agent.clock import SystemClock, boot_id
 from agent.errors import Wait
 from agent.sources.camera import CameraPlan
 
@@ -121,6 +122,19 @@ def test_a_stalled_camera_is_killed_and_opened_again(server: MjpegServer) -> Non
     events = [entry["event"] for entry in logs]
     assert events[:3] == ["source_opened", "source_lost", "source_opened"]
     assert logs[1]["retry_in_s"] > 0
+
+
+def test_a_live_frame_says_when_it_was_taken_on_the_boot_clock(server: MjpegServer) -> None:
+    """Each has its moment in this boot, so that a label that a wrong clock gave can be put right later."""
+    before = SystemClock().boot()
+    with running(plan(server.url)) as camera:
+        camera.until(lambda: len(camera.frames) >= 3)
+    stamps = [frame.stamp for frame in camera.frames if frame.stamp is not None]
+    assert len(stamps) == len(camera.frames)
+    assert {stamp.boot_id for stamp in stamps} == {boot_id()}
+    moments = [stamp.boot_s for stamp in stamps if stamp.boot_s is not None]
+    assert before < moments[0]
+    assert moments == sorted(moments)
 
 
 def test_a_frozen_grabber_is_found_and_killed(server: MjpegServer) -> None:

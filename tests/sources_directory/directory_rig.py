@@ -171,7 +171,12 @@ class Yard:
         self.darkroom = PictureChild(environment=dict(os.environ), limits=limits)
         self._ends.callback(self.darkroom.close)
         drafter = Drafter(
-            self.plan, limits=limits, encoding=Encoding(), model=Model("m-1", "7"), darkroom=self.darkroom
+            self.plan,
+            limits=limits,
+            encoding=Encoding(),
+            model=Model("m-1", "7"),
+            darkroom=self.darkroom,
+            clock=self.clock,
         )
         self.listing = Listing(self.root, self.plan.patterns, recursive=self.plan.recursive)
         self.watch = DirectoryWatch(

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from watchdog.events import FileClosedEvent
 
 from agent.clock import utc_text
 from agent.pictures.inspect import PictureLimits, inspect
-from agent.sources import aside, directory, drafting
+from agent.sources import aside, directory
 
 if TYPE_CHECKING:
     from directory_rig import MovedClock, YardMaker
@@ -355,12 +354,14 @@ def test_quiet_time_begins_at_the_look(still: YardMaker, clock: MovedClock, monk
 
 @pytest.mark.parametrize(
     ("seconds", "taken_as"),
-    [(2**40, "9999-12-31T23:59:59.000Z"), (-5, "1970-01-01T00:00:00.000Z"), (1.5, "1970-01-01T00:00:01.500Z")],
+    [(-5, "1970-01-01T00:00:00.000Z"), (1.5, "1970-01-01T00:00:01.500Z")],
 )
-def test_a_time_that_no_calendar_has_is_brought_to_its_edge(seconds: float, taken_as: str) -> None:
+def test_a_time_that_no_calendar_has_is_brought_to_its_edge(still: YardMaker, seconds: float, taken_as: str) -> None:
     """The capture time of a file is its modification time, as far as there is such a time."""
-    status = os.stat_result((stat.S_IFREG, 1, 1, 1, 0, 0, 1, 0, 0, 0), {"st_mtime": float(seconds)})
-    assert utc_text(drafting._captured_at(None, status)) == taken_as
+    yard = still()
+    os.utime(yard.put("a.jpg"), (seconds, seconds))
+    yard.settle()
+    assert [utc_text(item.captured_at) for item in yard.items()] == [taken_as]
 
 
 @pytest.mark.parametrize("seconds", [2**40, -(2**40), 10**12])

@@ -46,6 +46,10 @@ class MovedClock(Protocol):
         """Return the uptime."""
         ...
 
+    def trusted(self) -> bool:
+        """Tell whether the wall time is right."""
+        ...
+
     def advance(self, seconds: float) -> None:
         """Move both clocks forward."""
         ...
@@ -63,6 +67,10 @@ class StillClock:
     def boot(self) -> float:
         """Return one uptime, unless it was set."""
         return self.uptime
+
+    def trusted(self) -> bool:
+        """Tell whether the wall time is right."""
+        return True
 
 
 def sha(data: bytes) -> str:

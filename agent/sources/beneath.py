@@ -1,0 +1,79 @@
+"""Opens a name below a directory so that it cannot lead out of it: no link on the way, no `..`, no absolute name.
+
+Between the scan that found a file and its opening, whoever writes into a watched directory can put a link in place of
+a folder. The kernel refuses that in one call where it has `openat2` (Linux 5.6), and where no sandbox forbids it;
+elsewhere each folder is opened from the one above.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPENAT2 = 437  # on every architecture
+RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH = 0x02, 0x04, 0x08
+FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+MISSING = frozenset({errno.ENOSYS, errno.EPERM, errno.EAGAIN, errno.EINVAL, errno.E2BIG})
+"""It is not there, a sandbox that does not know it forbids it, or a rename got in its way: walk instead."""
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+def open_beneath(root: Path, name: str, flags: int) -> int:
+    """Open `name` below `root` and return its descriptor; `root` itself may be reached through links.
+
+    Raises `OSError`: `ELOOP` or `ENOTDIR` where a link is in the way, `EXDEV` where the name leads out.
+    """
+    folder = os.open(root, FOLDER)
+    try:
+        with suppress(_Unusable):
+            return openat2(folder, name, flags)
+        return walk(folder, name, flags)
+    finally:
+        os.close(folder)
+
+
+class _Unusable(Exception):
+    """The kernel cannot do it in one call."""
+
+
+def openat2(folder: int, name: str, flags: int) -> int:
+    """Open a name below an open directory in one call of the kernel."""
+    resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+    how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
+    path = ctypes.c_char_p(os.fsencode(name))
+    descriptor: int = _LIBC.syscall(
+        ctypes.c_long(OPENAT2), ctypes.c_int(folder), path, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))
+    )
+    if descriptor < 0:
+        number = ctypes.get_errno()
+        if number in MISSING:
+            raise _Unusable
+        raise OSError(number, os.strerror(number), name)
+    return descriptor
+
+
+def walk(folder: int, name: str, flags: int) -> int:
+    """Open a name below an open directory, one folder after the other, following no link."""
+    *folders, last = name.split("/")
+    if os.pardir in (*folders, last) or name.startswith("/"):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
+    here = os.dup(folder)
+    try:
+        for part in folders:
+            below = os.open(part or os.curdir, FOLDER | os.O_NOFOLLOW, dir_fd=here)
+            os.close(here)
+            here = below
+        return os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+    finally:
+        os.close(here)
