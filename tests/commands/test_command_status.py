@@ -33,7 +33,7 @@ def test_a_spool_that_was_never_used_has_a_status(tmp_path: Path) -> None:
 
 
 def test_the_status_of_a_running_agent_tells_everything_quickly(tmp_path: Path) -> None:
-    """Queue, link and cameras are told within half a second, for people and as JSON."""
+    """Queue, link and cameras are told at once, for people and as JSON."""
     with House(tmp_path) as house:
         video(house.root / "belt.avi", 8)
         camera = {"name": "belt", "source": str(house.root / "belt.avi"), "interval_s": 0}

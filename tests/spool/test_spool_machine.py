@@ -296,6 +296,13 @@ TestSpool.settings = QUICK
 class FullMachine(SpoolMachine):
     """The same machine over a spool that makes room for what comes: by thinning the camera, by the folder's oldest."""
 
+    @rule(count=st.integers(min_value=5, max_value=15))
+    def put_a_burst(self, count: int) -> None:
+        """Put small pictures, one by one, more than there is room for."""
+        for _ in range(count):
+            self._put([draft(self._picture(100))])
+            self._learn()
+
     def _own(self) -> Spool:
         policies = {"cam-1": Policy("thin"), "door": Policy("oldest", frees_disk=False)}
         return own(self.directory, clock=self.clock, limits=Limits(CAP, 0), order=self.order, policies=policies)
@@ -333,7 +340,7 @@ def test_i2_i5_a_spool_that_makes_room_agrees_with_its_model() -> None:
             gone.append(number)
 
     run_state_machine_as_test(Machine, settings=settings(QUICK, max_examples=15))
-    print(len(gone))
+    assert len(gone) > 20
 
 
 class MiscountingMachine(SpoolMachine):
