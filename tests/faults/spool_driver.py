@@ -5,9 +5,9 @@
 Pictures come from ROOT/watched and from memory, the spool is ROOT/spool. What is promised goes to the inherited
 socket SOCKET, a line each, after it is true; what would excuse a loss, before it happens:
 
-    put NAME SHA256 INODE, delivered NAME, setting-aside NAME, dropping NAME, shrinking NAME SHA256, gave-up
+    staged NAME INODE, put NAME SHA256 INODE, delivered NAME, setting-aside NAME, dropping NAME, shrinking NAME SHA256
 
-INODE is that of a picture that was put by a link, 0 for one that has bytes of its own.
+INODE is that of a picture that is a link, 0 for one that has bytes of its own.
 """
 
 from __future__ import annotations
@@ -92,8 +92,7 @@ class Driver:
     def round(self, number: int) -> None:
         """Put a file and a frame together, and settle what is due, each round in another way."""
         for staged in persist(lambda: self._put(number)):
-            status = staged.path.stat()
-            self._tell("put", staged.filename, staged.draft.sha256, status.st_ino if status.st_nlink > 1 else 0)
+            self._tell("put", staged.filename, staged.draft.sha256, _link_of(staged))
         settle = (self._deliver, self._set_aside, self._deliver, self._drop, self._shrink, self._defer, self._set_aside)
         for choose in (settle[number % len(settle)], self._deliver):
             item = self._spool.outbox.claim()
@@ -128,6 +127,7 @@ class Driver:
             for one in (file, draft(frame(number))):
                 staged.append(inbox.stage(one))
                 failed.callback(inbox.abandon, staged[-1])
+                self._tell("staged", staged[-1].filename, _link_of(staged[-1]))
             inbox.commit(staged)
             failed.pop_all()
         return staged
@@ -155,6 +155,11 @@ class Driver:
 
     def _defer(self, item: Item) -> None:
         persist(lambda: self._spool.outbox.defer(item, StillClock().boot() + 1))
+
+
+def _link_of(staged: Staged) -> int:
+    status = staged.path.stat()
+    return status.st_ino if status.st_nlink > 1 else 0
 
 
 def main() -> None:

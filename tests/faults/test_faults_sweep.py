@@ -46,7 +46,7 @@ def test_a_file_whose_flush_failed_is_written_anew(tmp_path: Path) -> None:
     scene = traced.Scene(tmp_path / "whole")
     _, _, trace = scene.run("-e", "trace=fsync")
     flushed = re.findall(r"^\d+ +fsync\(\d+<([^>]*)>", trace, re.MULTILINE)
-    first = next(when for when, path in enumerate(flushed, 1) if "/watched/" in path)
+    first = next(when for when, path in enumerate(flushed, 1) if "/items/000000/door-" in path)
     sweep(tmp_path, [Fault("fsync", effect, str(first)) for effect in ("error=EIO", "error=ENOSPC")])
 
 

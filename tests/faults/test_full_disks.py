@@ -198,3 +198,19 @@ def test_i2_a_disk_that_fails_under_the_daemon_is_waited_for(tmp_path: Path) -> 
             check(house.spool)
             house.check(digests)
             assert not list(house.watched.glob("*.jpg"))
+
+
+def test_i5_a_spool_at_its_cap_says_so_and_goes_on(tmp_path: Path) -> None:
+    """A folder's files wait where they are, and `status` says for whom and why; nothing of them is dropped."""
+    with House(tmp_path) as house:
+        house.configure(spool={"max_items": 3})
+        house.fault(**BUSY)
+        digests = [arrive(house.watched / f"{number}.jpg", photograph(number)) for number in range(6)]
+        agent = house.run()
+        told(house, "intake    captures paused: the spool is full: 3 pictures wait, spool.max_items = 3")
+        house.fault()
+        assert house.call("queue", "flush").returncode == 0
+        house.settled(6)
+        until(lambda: "paused" not in house.call("status").stdout, 5)
+        agent.stop()
+        house.check(digests)

@@ -120,13 +120,13 @@ def suffer(root: Path, fault: Fault, breakage: str = "") -> None:
         assert "(INJECTED)" in trace, f"{fault} did not fire"
         assert ended == 0, scene.said()
     judge(root, told, scene.before)
-    _check_flushes(told, trace, scene.before)
+    _check_flushes(told, trace)
 
 
-def _check_flushes(told: Told, trace: str, before: dict[Path, Original]) -> None:
+def _check_flushes(told: Told, trace: str) -> None:
     """Hold that no item lies in a file whose flush failed: the next flush may succeed while the disk has old bytes."""
-    inodes = {path.name: original.inode for path, original in before.items()}
     for name in re.findall(r"fsync\(\d+<[^>]*/([^/>]+)>\).*\(INJECTED\)", trace):
         assert name not in told.put, f"{name} was not flushed, and yet it was put"
-        linked = [put for put, (_, inode) in told.put.items() if inode and inode == inodes.get(name)]
-        assert not linked, f"{name} was not flushed, and yet it was put by a link: {linked}"
+        condemned = told.staged.get(name)
+        linked = [put for put, (_, inode) in told.put.items() if condemned and inode == condemned]
+        assert not linked, f"{name} was not flushed, and yet its file was put by a link: {linked}"

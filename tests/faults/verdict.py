@@ -24,6 +24,7 @@ PATIENCE_S = 30.0
 class Told:
     """What a driver said: its promises, and what may have taken an item out of the queue."""
 
+    staged: dict[str, int] = field(default_factory=dict)  # filename: inode of a link
     put: dict[str, tuple[str, int]] = field(default_factory=dict)  # filename: digest, and inode of a link
     delivered: set[str] = field(default_factory=set)
     excused: set[str] = field(default_factory=set)
@@ -34,6 +35,8 @@ class Told:
         """Take down one line."""
         verb, *words = line.split()
         match verb:
+            case "staged":
+                self.staged[words[0]] = int(words[1])
             case "put":
                 self.put[words[0]] = (words[1], int(words[2]))
             case "delivered":
