@@ -15,10 +15,10 @@ LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench build lock clean
+.PHONY: help run test check torture fmt bench build lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: $(READY) ## Run the agent beside a small Acusight on port 8600; ONCE=1 makes a bounded tour of it
 	@$(RUN) agent demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(PORT),--port $(PORT))
@@ -31,6 +31,9 @@ check: $(READY) ## Check style, format and types, and run the tests
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) pytest -n auto $(ARGS)
+
+torture: $(READY) ## Everything at once for minutes: kills, outages, full disks; ARGS='--minutes 10 --seed 7'
+	@$(VENV)/bin/python tests/faults/torture.py $(ARGS)
 
 fmt: $(READY) ## Format the code, and mend what can be mended
 	@$(RUN) ruff check --fix-only --quiet .

@@ -249,4 +249,4 @@ class House:
         watches = self._settings.watch
         examine = Examiner(self._limits(), self._model(), {watch.name: watch.classes for watch in watches})
         folders = [spool.directory / "items", *(watch.path / HIDDEN for watch in watches)]
-        return Housekeeping(spool, spool.reconciler(examine), folders, stop=self.stop)
+        return Housekeeping(spool, spool.reconciler(examine), folders, stop=self.stop, clock=self._clock)

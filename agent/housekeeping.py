@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from agent.clock import Clock
     from agent.frame import Labels, Model
     from agent.pictures.inspect import Picture
     from agent.spool.reconcile import Reconciler
@@ -30,13 +32,17 @@ log = structlog.get_logger(__name__)
 
 EVERY_S = 600.0
 RECEIPTS = 200_000
+RECEIPT_AGE = timedelta(days=400)  # the same season of last year can still be answered for
 
 
 class Housekeeping:
     """One thread: reconciles each folder of pictures at the start, then sweeps every ten minutes."""
 
-    def __init__(self, spool: Spool, reconciler: Reconciler, folders: Sequence[Path], *, stop: Stop) -> None:
+    def __init__(
+        self, spool: Spool, reconciler: Reconciler, folders: Sequence[Path], *, stop: Stop, clock: Clock
+    ) -> None:
         self._spool = spool
+        self._clock = clock
         self._reconciler = reconciler
         self._folders = folders
         self._stop = stop
@@ -55,6 +61,9 @@ class Housekeeping:
     def _sweep(self) -> None:
         self._spool.outbox.sweep()
         self._spool.outbox.prune(RECEIPTS)
+        # A clock that jumped ahead must not take a year's proofs away.
+        if self._clock.trusted():
+            self._spool.outbox.expire(self._clock.wall() - RECEIPT_AGE)
 
     def _quietly(self, work: Callable[[], object]) -> None:
         try:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+SETTLED_S = 60.0  # a clock that is right may still be set wrong: then labels are counted as untrusted from there on
 EVERY_S = 2.0  # a link and a time service come up together: the sooner, the fewer pictures leave with a wrong time
 
 
@@ -30,7 +31,7 @@ class Timekeeping:
         """Work until the stop is set."""
         while not self._stop.is_set():
             self.look()
-            self._stop.wait(EVERY_S)
+            self._stop.wait(SETTLED_S if self._clock.trusted() else EVERY_S)
 
     def look(self) -> int:
         """Correct what there is to correct now; return how many capture times changed."""

@@ -145,7 +145,7 @@ def stop(clock: MovedClock) -> PatientStop:
 
 def keep_house(spool: Spool, stop: PatientStop, *folders: Path) -> Housekeeping:
     """Let housekeeping run until the stop."""
-    keeper = Housekeeping(spool, spool.reconciler(EXAMINE), folders, stop=stop)
+    keeper = Housekeeping(spool, spool.reconciler(EXAMINE), folders, stop=stop, clock=stop._clock)
     assert not keeper.settled
     keeper.run()
     return keeper

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agent import log
 from agent.app import House
 from agent.clock import SystemClock
 from agent.config.environment import read_environment
@@ -27,6 +28,8 @@ def preview(path: Path | None) -> None:
     """Print a line for every file of the watched directories, and one for every camera."""
     environment = read_environment()
     configuration = load(path, environment)
+    logging = configuration.settings.log
+    log.configure(logging.level, logging.format, environment=environment)
     house = House(configuration, environment, clock=SystemClock())
     darkroom = house.darkroom()
     try:

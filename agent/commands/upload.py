@@ -58,6 +58,7 @@ def command(
     Ends with 0 when all are queued (with --wait: delivered), 1 when a file is no picture, 4 when one was
     quarantined, 5 when the wait ran out, 6 when the key is refused.
     """
+    from agent import log
     from agent.config.environment import read_environment
     from agent.config.load import load
     from agent.handover import failed
@@ -65,6 +66,8 @@ def command(
     environment = read_environment()
     path = given or inherited
     configuration = load(path, environment)
+    logging = configuration.settings.log
+    log.configure(logging.level, logging.format, environment=environment)
     handed, running = _hand_over(configuration, environment, files, _checked_source(source))
     try:
         if wait:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from agent.clock import utc_text
 from agent.errors import Wait
 from agent.frame import JPEG
 from agent.spool import ledger
@@ -22,6 +23,7 @@ from agent.spool.shelf import Shelf
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from agent.clock import Clock
@@ -107,6 +109,10 @@ class Outbox:
     def prune(self, keep: int) -> None:
         """Forget all but the newest `keep` receipts."""
         self._update(PRUNE, keep)
+
+    def expire(self, before: datetime) -> None:
+        """Forget the receipts of what was delivered before a moment."""
+        self._update("DELETE FROM receipt WHERE delivered_at < ?", utc_text(before))
 
     def release(self, item: Item, *, outcome_unknown: bool = False) -> None:
         """Give a claim back untouched: the link was at fault. No attempt is spent."""

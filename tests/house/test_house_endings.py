@@ -138,7 +138,7 @@ def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
         (house.watched / "half.jpg").write_bytes(photograph(2)[:900])
         (house.watched / "ev\nil\x1b[2J\udcff.jpg").write_bytes(photograph(3))
         house.configure(
-            watch=[{}, {"path": str(house.root / "gone"), "name": "gone"}],
+            watch=[{"classes": ["scratch"]}, {"path": str(house.root / "gone"), "name": "gone"}],
             camera=[{"name": "gate", "source": "rtsp://user:hidden@cam/1"}],
         )
         before = sorted(str(path) for path in house.root.rglob("*"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -307,6 +308,18 @@ def test_i1_a_file_replaced_during_its_upload_is_not_deleted(spool: Spool, tmp_p
     assert origin_of(path) != item.origin
     spool.outbox.deliver(item, receipt(item))
     assert path.read_bytes() == b"second"
+
+
+def test_receipts_of_long_ago_are_forgotten(spool: Spool) -> None:
+    """What was delivered before a moment goes, what came at it or later stays, and the totals do."""
+    put(spool, *(draft(bytes([number])) for number in range(3)))
+    deliver_all(spool)
+    rows(spool.directory, "UPDATE receipt SET delivered_at = '2025-01-01T00:00:00.000Z' WHERE sha256 = ?", sha(b"\0"))
+    spool.outbox.expire(datetime(2025, 1, 1, tzinfo=UTC))
+    assert len(rows(spool.directory, "SELECT 1 FROM receipt")) == 3
+    spool.outbox.expire(datetime(2025, 1, 2, tzinfo=UTC))
+    assert len(rows(spool.directory, "SELECT 1 FROM receipt")) == 2
+    assert spool.accounts()["cam-1"].delivered == 3
 
 
 def test_the_newest_receipts_are_kept(spool: Spool) -> None:
