@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 STRIDE = 262_144
+# The answer's deadline begins when the request is out, so the kernel must not hold megabytes of it: on a slow link they
+# would still be under way when the time is up. The number is Linux's; Python names it only on some systems.
+TCP_NOTSENT_LOWAT = 25
+UNSENT = 131_072
 PIECE = 65_536
 KEEPALIVE_S = 30.0
 INFORMATIONAL = frozenset(range(100, 200)) - {101}  # come before the answer, and are none
@@ -55,6 +59,7 @@ class Connection:
             sock = socket.create_connection((host, port), timeout_s)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT)
                 lever = sock.dup()
             except OSError:
                 sock.close()

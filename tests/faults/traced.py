@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
-    from verdict import Original, Told
+    from verdict import Told
 
 DRIVER = Path(__file__).with_name("spool_driver.py")
 CALLS = (
@@ -64,7 +64,7 @@ class Scene:
             (root / WATCHED / f"{number}.jpg").write_bytes(picture(number))
             if number % 2:
                 (root / WATCHED / f"{number}.txt").write_text("0 0.5 0.5 0.1 0.1\n", encoding="ascii")
-        self.before: dict[Path, Original] = originals(root)
+        self.before = originals(root)
 
     def run(self, *options: str) -> tuple[Told, int, str]:
         """Run the driver under strace; return what it told, how it ended, and the trace."""

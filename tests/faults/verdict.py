@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from house_rig import until
-from spool_driver import LIMITS, MOVED
+from spool_driver import LIMITS, MOVED, WATCHED
 from spool_rig import check, deliver_all, examine, own, rows, sha
 
 from agent.spool.ownership import is_owned
@@ -69,28 +69,19 @@ class Listener:
         return self.told
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
-    """A watched file as it was before."""
-
-    sha256: str
-    inode: int
+def originals(root: Path) -> dict[Path, str]:
+    """Remember all watched pictures by their digests."""
+    return {path: sha(path.read_bytes()) for path in (root / WATCHED).glob("*.jpg")}
 
 
-def originals(root: Path) -> dict[Path, Original]:
-    """Remember all watched pictures."""
-    return {
-        path: Original(sha(path.read_bytes()), path.stat().st_ino) for path in sorted((root / "watched").glob("*.jpg"))
-    }
-
-
-def judge(root: Path, told: Told, before: dict[Path, Original]) -> None:
+def judge(root: Path, told: Told, before: dict[Path, str]) -> None:
     """Open what a cut-off run left, tidy up as a daemon does at its start, and hold it against every promise.
 
     Twice: the file of an exchange that was cut off is told from one under way only once its item has gone.
     """
-    until(lambda: not is_owned(root / "spool"))  # the dead let go of their locks a little after their sockets
     for _ in range(2):
+        # The dead let go of their locks a little after their sockets, and what is forked meanwhile holds ours.
+        until(lambda: not is_owned(root / "spool"))
         with closing(own(root / "spool", limits=LIMITS)) as spool:
             assert not spool.salvaged, "the index was damaged"
             _hold(root, told, before)
@@ -103,7 +94,7 @@ def judge(root: Path, told: Told, before: dict[Path, Original]) -> None:
     _check_leftovers(root)
 
 
-def _hold(root: Path, told: Told, before: dict[Path, Original]) -> None:
+def _hold(root: Path, told: Told, before: dict[Path, str]) -> None:
     directory = root / "spool"
     check(directory)
     items = dict(rows(directory, "SELECT filename, sha256 FROM item"))
@@ -122,16 +113,16 @@ def _hold(root: Path, told: Told, before: dict[Path, Original]) -> None:
     _check_originals(root, before, sent)
 
 
-def _check_originals(root: Path, before: dict[Path, Original], sent: set[str]) -> None:
-    for path, original in before.items():
+def _check_originals(root: Path, before: dict[Path, str], sent: set[str]) -> None:
+    for path, digest in before.items():
         if path.exists():
-            assert sha(path.read_bytes()) == original.sha256, f"{path.name} was changed"
+            assert sha(path.read_bytes()) == digest, f"{path.name} was changed"
         else:
-            assert original.sha256 in sent, f"{path.name} went before its receipt"
+            assert digest in sent, f"{path.name} went before its receipt"
         moved = root / MOVED / path.name
         if moved.exists():
-            assert sha(moved.read_bytes()) == original.sha256, f"{path.name} was changed as it was moved"
-            assert original.sha256 in sent, f"{path.name} was moved before its receipt"
+            assert sha(moved.read_bytes()) == digest, f"{path.name} was changed as it was moved"
+            assert digest in sent, f"{path.name} was moved before its receipt"
 
 
 def _check_leftovers(root: Path) -> None:

@@ -366,7 +366,7 @@ def test_every_byte_is_paced_in_strides(tmp_path: Path) -> None:
     with Server() as server, make_client(server.url, pace=taken.append) as client:
         client.upload(item)
     assert sum(taken) > 500_000
-    assert max(taken) == STRIDE
+    assert max(taken) <= STRIDE
 
 
 def test_i8_cookies_are_not_kept(tmp_path: Path) -> None:
