@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import random
 import sqlite3
 from contextlib import closing
@@ -21,8 +22,10 @@ def forget_receipt(house: House) -> None:
 
 
 def lose_picture(house: House) -> None:
-    """Take a picture away from the platform."""
-    next((house.sandbox.folder / "images").iterdir()).unlink()
+    """Take a picture away from the platform, one that the books still know."""
+    known = {row["sha256"] for row in house.rows("SELECT sha256 FROM receipt")}
+    images = sorted((house.sandbox.folder / "images").iterdir())
+    next(path for path in images if hashlib.sha256(path.read_bytes()).hexdigest() in known).unlink()
 
 
 def damage_picture(house: House) -> None:
