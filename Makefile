@@ -47,7 +47,7 @@ build: $(READY) ## Build wheel and source archive into dist/
 
 lock: ## Choose the versions anew where pyproject.toml asks for it; needs uv
 	@command -v $(UV) >/dev/null || { echo "'make lock' needs uv: pip install uv" >&2; exit 1; }
-	@printf '%s\n' '-e .[camera,sandbox]' | $(UV) pip compile --quiet --universal --python-version 3.11 \
+	@printf '%s\n' '-e .[camera,page,sandbox]' | $(UV) pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --group dev --no-emit-package acusight-agent \
 	  --custom-compile-command 'make lock' --output-file requirements.lock - >/dev/null
 
@@ -62,9 +62,10 @@ $(LOCKED): requirements.lock
 	  { echo "'$(PYTHON)' cannot make environments. On Debian and Ubuntu: apt install python3-venv; else install a whole Python" >&2; exit 1; }
 	@echo "Making the environment in $(VENV): once, a minute or so ..."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@# OpenCV and NumPy take an hour to compile on a small board: where there is no wheel, fail at once.
+	@# The lock is whole, so nothing beyond it is looked up. OpenCV and NumPy take an hour to compile on a small board:
+	@# where there is no wheel, fail at once.
 	@$(RUN) pip install --quiet --disable-pip-version-check --only-binary numpy,opencv-python-headless \
-	  --require-hashes --requirement requirements.lock
+	  --no-deps --require-hashes --requirement requirements.lock
 	@touch $@
 
 $(READY): $(LOCKED) pyproject.toml
