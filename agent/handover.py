@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from agent.app import House
+    from agent.app.house import House
     from agent.spool.reader import Reader
     from agent.spool.records import Staged
     from agent.spool.spool import Spool

@@ -207,7 +207,7 @@ def _circle(edges: dict[str, set[str]]) -> list[str] | None:
 
 def test_the_daemon_carries_no_ballast() -> None:
     """What the daemon imports leaves out OpenCV, NumPy, the web server and rich: it has 60 MB in all."""
-    code = "import agent.commands.run, agent.app, agent.daemon, json, sys; print(json.dumps(sorted(sys.modules)))"
+    code = "import agent.commands.run, agent.app.house, agent.daemon, json, sys; print(json.dumps(sorted(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in json.loads(ended.stdout)}
     assert not loaded & NOT_IN_THE_DAEMON

@@ -58,7 +58,7 @@ def look(path: Path | None) -> Iterator[tuple[Configuration, Reader]]:
 @contextmanager
 def give_orders(path: Path | None) -> Iterator[tuple[Orders, Reader]]:
     """Open the configured spool to change it."""
-    from agent.app import House
+    from agent.app.house import House
     from agent.clock import SystemClock
     from agent.config.environment import read_environment
 

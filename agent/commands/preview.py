@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent import log
-from agent.app import House
+from agent.app.house import House
 from agent.clock import SystemClock
 from agent.config.environment import read_environment
 from agent.config.load import load

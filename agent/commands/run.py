@@ -47,7 +47,7 @@ def run(path: Path | None, *, once: bool, intake: bool = True) -> int:
     Raises `Interrupted` where a signal ends a `once` run before it is done.
     """
     from agent import log
-    from agent.app import House
+    from agent.app.house import House
     from agent.clock import SystemClock
     from agent.config.environment import read_environment
     from agent.config.load import Configuration, load

@@ -92,7 +92,7 @@ def _checked_source(source: str) -> str:
 def _hand_over(
     configuration: Configuration, environment: Environment, files: Sequence[Path], source: str
 ) -> tuple[list[Handed], bool]:
-    from agent.app import House
+    from agent.app.house import House
     from agent.clock import SystemClock
     from agent.handover import hand_over
     from agent.spool.ownership import is_owned

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.app import House
+from agent.app.house import House
 from agent.clock import SystemClock
 from agent.config.client_key import check_client_key
 from agent.config.environment import read_environment

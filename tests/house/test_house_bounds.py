@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from house_rig import NOBODY, House, Manager, arrive, photograph
 
-from agent.app import House as Builder
+from agent.app.house import House as Builder
 from agent.clock import SystemClock
 from agent.config.environment import parse_environment
 from agent.config.load import load

@@ -1,0 +1,137 @@
+"""One run, put together from one configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from typing import TYPE_CHECKING
+
+from agent.annotations.metadata import retimed
+from agent.app.drain import DrainParts
+from agent.app.intake import IntakeParts
+from agent.health import Pulse
+from agent.housekeeping import Housekeeping
+from agent.identity import key_holder
+from agent.pipeline import Pipeline
+from agent.plans import spool_limits, spool_policies, watch_plan
+from agent.sources.grammar import parse_source
+from agent.spool.shelf import HIDDEN
+from agent.spool.spool import Spool
+from agent.timekeeping import Timekeeping
+from agent.tls import secured
+from agent.workers import Nursery, Stop
+
+if TYPE_CHECKING:
+    from agent.clock import Clock
+    from agent.config.environment import Environment
+    from agent.config.load import Configuration
+    from agent.pictures.studio import PictureChild
+    from agent.sources.drafting import Drafter, WatchPlan
+
+
+class House:
+    """Builds the parts of one run from one configuration; every part gets its neighbours finished."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        environment: Environment,
+        *,
+        clock: Clock,
+        once: bool = False,
+        intake: bool = True,
+    ) -> None:
+        self._configuration = configuration
+        self._settings = configuration.settings
+        self._clock = clock
+        self._once = once
+        self._takes_in = intake
+        self._rng = random.Random()  # noqa: S311 (jitter is no secret)
+        self.stop = Stop()
+        self.pulse = Pulse(clock)
+        self._intake = IntakeParts(
+            self._settings,
+            environment,
+            clock=clock,
+            rng=self._rng,
+            stop=self.stop,
+            pulse=self.pulse,
+            once=once,
+        )
+
+    def check(self) -> None:
+        """Raise `ConfigError` where there is no key or no usable TLS file: a reload has to know before it stops."""
+        key_holder(self._configuration)
+        secured(self._settings.server)
+
+    def pipeline(self) -> Pipeline:
+        """Open the spool and put everything around it; nothing runs yet.
+
+        Raises `ConfigError` where there is no key or no readable `ca_file`, `SpoolTaken` where another agent runs.
+        """
+        key = key_holder(self._configuration)
+        context = secured(self._settings.server)
+        spool = self.open_spool(owner=True)
+        darkroom = self.darkroom()
+        drain = DrainParts(
+            self._settings,
+            spool,
+            darkroom,
+            key,
+            context,
+            clock=self._clock,
+            rng=self._rng,
+            stop=self.stop,
+            pulse=self.pulse,
+            once=self._once,
+        )
+        plans = self.watch_plans() if self._takes_in else []
+        pipeline = Pipeline(
+            spool=spool,
+            link=drain.link,
+            nursery=Nursery(self.stop),
+            pulse=self.pulse,
+            uploaders=drain.uploaders,
+            clerk=drain.clerk,
+            clients=drain.clients,
+            watches={plan.name: self._intake.watch(plan, spool, darkroom) for plan in plans},
+            housekeeping=self._housekeeping(spool),
+            timekeeping=Timekeeping(spool.retiming(retimed), clock=self._clock, stop=self.stop),
+            darkroom=darkroom,
+        )
+        for camera in self._settings.camera if self._takes_in else ():
+            if not (self._once and parse_source(camera.source).live):
+                pipeline.cameras[camera.name] = self._intake.camera(camera, spool, pipeline.observe)
+        return pipeline
+
+    def open_spool(self, *, owner: bool) -> Spool:
+        """Open the configured spool."""
+        note = json.dumps({"pid": os.getpid(), "state_file": str(self._configuration.state_file)})
+        return Spool(
+            self._configuration.spool_dir,
+            spool_limits(self._settings.spool),
+            order=self._settings.upload.order,
+            clock=self._clock,
+            owner=owner,
+            note=note,
+            policies=spool_policies(self._settings) if owner else None,
+        )
+
+    def drafter(self, plan: WatchPlan, darkroom: PictureChild) -> Drafter:
+        """Make what turns files into drafts."""
+        return self._intake.drafter(plan, darkroom)
+
+    def darkroom(self) -> PictureChild:
+        """Make the parent's side of the picture child."""
+        return self._intake.darkroom()
+
+    def watch_plans(self) -> list[WatchPlan]:
+        """Return the plans of all watched directories."""
+        return [watch_plan(watch) for watch in self._settings.watch]
+
+    def _housekeeping(self, spool: Spool) -> Housekeeping:
+        folders = [spool.directory / "items", *(watch.path / HIDDEN for watch in self._settings.watch)]
+        return Housekeeping(
+            spool, spool.reconciler(self._intake.examiner()), folders, stop=self.stop, clock=self._clock
+        )

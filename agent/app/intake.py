@@ -1,0 +1,113 @@
+"""How the intake is put together: what turns files and frames into items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.frame import Model
+from agent.housekeeping import Examiner
+from agent.intake import FrameIntake
+from agent.pictures.limits import PictureLimits
+from agent.pictures.studio import PictureChild
+from agent.plans import camera_plan
+from agent.sources.adoption import Adopter
+from agent.sources.camera import Camera
+from agent.sources.directory import DirectoryWatch
+from agent.sources.drafting import Drafter, Encoding
+from agent.sources.grammar import parse_source
+from agent.sources.listing import Listing
+from agent.workers import Bell
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from agent.clock import Clock
+    from agent.config.environment import Environment
+    from agent.config.settings import Settings
+    from agent.config.sources import CameraSettings
+    from agent.health import Pulse
+    from agent.sources.drafting import WatchPlan
+    from agent.sources.report import CameraState
+    from agent.spool.spool import Spool
+    from agent.workers import Stop
+
+
+class IntakeParts:
+    """Builds sources and what stands between them and the spool."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Environment,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        stop: Stop,
+        pulse: Pulse,
+        once: bool,
+    ) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._clock = clock
+        self._rng = rng
+        self._stop = stop
+        self._pulse = pulse
+        self._once = once
+
+    def darkroom(self) -> PictureChild:
+        """Make the parent's side of the picture child."""
+        return PictureChild(environment=self._environment.children, limits=self._limits())
+
+    def drafter(self, plan: WatchPlan, darkroom: PictureChild) -> Drafter:
+        """Make what turns files into drafts."""
+        encode = self._settings.encode
+        return Drafter(
+            plan,
+            limits=self._limits(),
+            encoding=Encoding(encode.quality, encode.max_side, encode.passthrough),
+            model=self._model(),
+            darkroom=darkroom,
+            clock=self._clock,
+        )
+
+    def watch(self, plan: WatchPlan, spool: Spool, darkroom: PictureChild) -> DirectoryWatch:
+        """Make the watch over one directory."""
+        return DirectoryWatch(
+            plan,
+            Listing(plan.root, plan.patterns, recursive=plan.recursive),
+            Adopter(plan, self.drafter(plan, darkroom), spool),
+            spool,
+            stop=self._stop,
+            bell=Bell(),
+            clock=self._clock,
+            pulse=self._pulse,
+            once=self._once,
+        )
+
+    def camera(self, camera: CameraSettings, spool: Spool, observe: Callable[[CameraState], None]) -> Camera:
+        """Make the parent's side of one camera."""
+        live = parse_source(camera.source).live
+        intake = FrameIntake(
+            camera.name, spool.inbox, self._model(), live=live, when_full=camera.when_full, pulse=self._pulse
+        )
+        return Camera(
+            camera_plan(camera, self._settings.encode),
+            deliver=intake.put,
+            stop=self._stop,
+            clock=self._clock,
+            rng=self._rng,
+            resume=lambda path, fingerprint: spool.history.progress(camera.name, path, fingerprint),
+            environment=self._environment.children,
+            observe=observe,
+        )
+
+    def examiner(self) -> Examiner:
+        """Make what builds items again from pictures whose rows were lost."""
+        return Examiner(self._limits(), self._model(), {watch.name: watch.classes for watch in self._settings.watch})
+
+    def _limits(self) -> PictureLimits:
+        return PictureLimits(max_bytes=self._settings.encode.max_bytes, max_pixels=self._settings.encode.max_pixels)
+
+    def _model(self) -> Model:
+        return Model(self._settings.model.id, self._settings.model.version)
