@@ -68,7 +68,8 @@ class Frame:
     """One picture of a camera, encoded, in memory.
 
     `captured_at` is aware UTC, stamped at the grab. `position` is set by file sources alone, so that a restart goes
-    on with the next frame instead of the first; `stamp` by live ones, whose time is the clock's.
+    on with the next frame instead of the first; `stamp` by live ones, whose time is the clock's. `labels` are what an
+    annotator saw in it.
     """
 
     source: str
@@ -77,6 +78,7 @@ class Frame:
     media_type: str = JPEG
     position: Position | None = None
     stamp: Stamp | None = None
+    labels: Labels | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,9 @@ class FrameIntake:
             source=frame.source,
             captured_at=frame.captured_at,
             media_type=frame.media_type,
-            metadata=metadata_json(source=frame.source, captured_at=frame.captured_at, model=self._model, labels=None),
+            metadata=metadata_json(
+                source=frame.source, captured_at=frame.captured_at, model=self._model, labels=frame.labels
+            ),
             position=frame.position,
             stamp=frame.stamp,
         )

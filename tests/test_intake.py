@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from wire_rig import SEEN, sha
 
 from agent.errors import SpoolDamaged, SpoolFull, SpoolUnavailable, Wait
-from agent.frame import Frame, Model, Position
+from agent.frame import Annotation, Frame, Labels, Model, Position
 from agent.health import Pulse
 from agent.intake import NO_ROOM, UNAVAILABLE, FrameIntake
 from agent.spool.budget import Limits
@@ -87,6 +87,17 @@ def test_a_frame_becomes_an_item(spool: Spool, camera: FrameIntake) -> None:
     assert [(entry["event"], entry["item"], entry["bytes"]) for entry in logs] == [
         ("item_spooled", item.id, len(PICTURE))
     ]
+
+
+def test_what_a_frame_shows_goes_with_it(spool: Spool, camera: FrameIntake) -> None:
+    """Its labels become the metadata's annotations; a model that they name is the one that is told."""
+    seen = Labels((Annotation("dent", (0.5, 0.5, 0.2, 0.1), 0.9),), Model("mdl-9", "1"))
+    camera.put(replace(frame(), labels=seen))
+    camera.put(replace(frame(), labels=Labels(())))
+    first, second = (json.loads(item.metadata) for item in (spool.outbox.claim(), spool.outbox.claim()) if item)
+    assert first["annotations"] == [{"class_value": "dent", "type": "bbox", "geometry": [0.5, 0.5, 0.2, 0.1]}]
+    assert (first["model_id"], first["model_version"]) == ("mdl-9", "1")
+    assert (second["annotations"], second["model_id"]) == ([], "mdl-7")
 
 
 def test_a_video_goes_on_where_it_was(spool: Spool, video: FrameIntake) -> None:

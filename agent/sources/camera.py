@@ -112,7 +112,7 @@ class Camera:
                 if isinstance(event, Shot):
                     captured_at, stamp = stamp_now(event.captured_at, event.boot, self._clock)
                     with suppress(Wait):
-                        self._deliver(Frame(self._name, event.picture, captured_at, stamp=stamp))
+                        self._deliver(Frame(self._name, event.picture, captured_at, stamp=stamp, labels=event.labels))
                         self._report.taken(event)
 
     def _play_all(self, wakeup: Wakeup) -> None:
@@ -151,7 +151,8 @@ class Camera:
 
     def _insist(self, shot: Shot, clip: Clip) -> None:
         """Offer a file's frame until it is taken, or until the stop."""
-        frame = Frame(self._name, shot.picture, shot.captured_at, position=clip.position_after(shot))
+        position = clip.position_after(shot)
+        frame = Frame(self._name, shot.picture, shot.captured_at, position=position, labels=shot.labels)
         while not self._stop.is_set():
             try:
                 self._deliver(frame)

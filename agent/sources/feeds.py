@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from agent.annotations.record import read_record
 from agent.errors import Reject, Reopen
 from agent.sources.mjpeg import Splitter
 from agent.sources.pacing import live_pace
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from agent.clock import Clock
+    from agent.frame import Labels
     from agent.sources.children import Child
     from agent.sources.wire import Record
     from agent.workers import Stop
@@ -58,6 +60,7 @@ class Shot:
     boot: float
     next_frame: int = 0
     ended: bool = False
+    labels: Labels | None = None
 
 
 Event = Opened | Pulse | Shot
@@ -132,7 +135,15 @@ def _events(record: Record) -> Generator[Event]:
             facts["boot"],
             facts["next_frame"],
             facts["ended"],
+            _labels(facts.get("labels")),
         )
+
+
+def _labels(record: object) -> Labels | None:
+    try:
+        return None if record is None else read_record(record)
+    except ValueError:
+        raise Reopen("the grabber does not speak in records") from None
 
 
 def program_feed(

@@ -6,7 +6,7 @@ come out: a line of JSON with the event, its facts and the length of the body, t
     starting   cv2 is loaded, the source is being opened
     opened     asked, got
     alive      seen, bad: sent a few times per stall timeout as long as the device gives frames
-    frame      wall, boot, next_frame, ended; the body is the JPEG
+    frame      wall, boot, next_frame, ended, and `labels` where a detector looked at it; the body is the JPEG
     ended      a file has no more frames
     error      what, remedy, final: there is no use in trying again
 """
@@ -20,7 +20,8 @@ from typing import Any
 from agent.errors import Reopen
 from agent.sources.mjpeg import LARGEST
 
-LONGEST_LINE = 64 * 1024
+LONGEST_LINE = 256 * 1024
+"""A thousand boxes of a detector fit, at 120 bytes each."""
 
 
 @dataclass(frozen=True, slots=True)

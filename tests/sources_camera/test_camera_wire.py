@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.annotations.record import labels_record
+from agent.clock import SystemClock
 from agent.errors import Reopen
+from agent.frame import Annotation, Labels, Model
+from agent.sources.feeds import Shot, grabber_feed
 from agent.sources.wire import LONGEST_LINE, Order, Record, Records
+from agent.workers import Stop
+
+if TYPE_CHECKING:
+    from agent.sources.children import Child
+    from agent.sources.feeds import Event
 
 
 def test_an_order_survives_its_line() -> None:
@@ -28,6 +39,51 @@ def test_any_chunking_gives_the_same_records(said: list[tuple[str, bytes]], size
     for at in range(0, len(stream), size):
         received += records.feed(stream[at : at + size])
     assert received == sent
+
+
+class Said:
+    """A child that has said these records and is still there."""
+
+    def __init__(self, *records: Record) -> None:
+        self._said = [record.encode() for record in records]
+
+    def read(self, _seconds: float) -> bytes | None:
+        """Return the next record."""
+        return self._said.pop(0)
+
+
+def feed(*records: Record) -> list[Event]:
+    """Return what a feed makes of records, until the file's end."""
+    child, over = cast("Child", Said(*records, Record("ended", {"seen": 1, "bad": {}}))), Stop()
+    return list(grabber_feed(child, over, SystemClock(), open_timeout_s=1, stall_timeout_s=1))
+
+
+MOMENT = {"wall": 1.0, "boot": 2.0, "next_frame": 3, "ended": False}
+
+
+def test_labels_travel_with_their_frame() -> None:
+    """A frame that a detector looked at brings what was seen in it; one that none looked at brings nothing."""
+    seen = Labels((Annotation("dent", (0.5, 0.5, 0.2, 0.1), 0.9),), Model("mdl-9", None))
+    looked_at, passed = feed(
+        Record("frame", {**MOMENT, "labels": labels_record(seen)}, b"one"), Record("frame", MOMENT, b"two")
+    )[:2]
+    assert isinstance(looked_at, Shot)
+    assert isinstance(passed, Shot)
+    assert (looked_at.picture, looked_at.labels) == (b"one", seen)
+    assert (passed.picture, passed.labels) == (b"two", None)
+
+
+def test_labels_that_are_none_are_an_error() -> None:
+    """A grabber that talks nonsense is started anew."""
+    with pytest.raises(Reopen, match="does not speak in records"):
+        feed(Record("frame", {**MOMENT, "labels": {"annotations": 4}}, b"one"))
+
+
+def test_a_thousand_boxes_fit_into_a_record() -> None:
+    """What a detector may give, a record can carry, with long class names too."""
+    boxes = (Annotation("x" * 60, (0.123456, 0.234567, 0.345678, 0.456789), 0.98765),) * 1000
+    record = Record("frame", {**MOMENT, "labels": labels_record(Labels(boxes))}, b"one")
+    assert [read.event for read in Records().feed(record.encode())] == ["frame"]
 
 
 @pytest.mark.parametrize(
