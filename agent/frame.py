@@ -43,7 +43,8 @@ class Labels:
 
     No annotations (`()`) means that the model ran and found nothing; a picture without `Labels` means that
     nothing is known. `model` and `captured_at` are set where the sidecar names them. `dropped` counts the boxes of
-    which nothing lies within the picture, `unnamed` those whose class is an index that no name was given for.
+    which nothing lies within the picture, `unnamed` those whose class is an index that no name was given for, `masked`
+    those that a privacy mask hides.
     """
 
     annotations: tuple[Annotation, ...]
@@ -51,6 +52,7 @@ class Labels:
     captured_at: datetime | None = None
     dropped: int = 0
     unnamed: int = 0
+    masked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ MOST_LINES_OF_A_FUNCTION = 45
 FENCES = {
     "httpx": ("platform/",),
     "httpcore": ("platform/",),
-    "cv2": ("sources/capture.py", "pictures/child.py", "sandbox/scene.py", "demo/"),
-    "numpy": ("sources/capture.py", "pictures/child.py", "sandbox/scene.py", "demo/"),
+    "cv2": ("sources/capture.py", "pictures/child.py", "pictures/pixels.py", "sandbox/scene.py", "demo/"),
+    "numpy": ("sources/capture.py", "pictures/child.py", "pictures/pixels.py", "sandbox/scene.py", "demo/"),
     "watchdog": ("sources/notices.py",),
     "sqlite3": ("spool/",),
     "starlette": ("sandbox/",),
