@@ -12,7 +12,7 @@ from agent.ending import Remaining, is_over
 from agent.errors import AgentError, ConfigError, SpoolDamaged, Wait
 from agent.hush import Hush
 from agent.service import watchdog_interval_s
-from agent.spool.spool import SpoolReplaced
+from agent.spool.place import SpoolFailing, SpoolReplaced
 from agent.state import StateFile
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Daemon:
             try:
                 if self._look_after(pipeline, state):
                     return False
-            except (SpoolDamaged, SpoolReplaced) as error:
+            except (SpoolDamaged, SpoolReplaced, SpoolFailing) as error:
                 return self._is_mended_by_reopening(error)
             except Wait as error:
                 self._say_unavailable(error)
@@ -170,8 +170,9 @@ class Daemon:
         if isinstance(failure, SpoolDamaged):
             log.error("spool_damaged", reason=str(failure))
             return True
-        if isinstance(failure, SpoolReplaced):
-            log.warning("spool_replaced", reason=str(failure))
+        if isinstance(failure, SpoolReplaced | SpoolFailing):
+            event = "spool_replaced" if isinstance(failure, SpoolReplaced) else "spool_let_go"
+            log.warning(event, reason=str(failure))
             return True
         raise AgentError(
             f"a part of the agent failed unexpectedly ({type(failure).__name__})",

@@ -35,7 +35,11 @@ class _Ticket:
 
 
 class Commits:
-    """The one way to write to the index."""
+    """The one way to write to the index.
+
+    `count` says how many transactions were committed; `failing` that the disk refused the last one, other than for want
+    of room.
+    """
 
     def __init__(self, connection: sqlite3.Connection, directory: Path) -> None:
         self._connection = connection
@@ -44,6 +48,7 @@ class Commits:
         self._queueing = threading.Lock()
         self._queue: list[_Ticket] = []
         self.count = 0
+        self.failing = False
 
     def run(self, work: Callable[[sqlite3.Connection], T], directories: Iterable[Path] = ()) -> T:
         """Flush `directories`, run `work` in a transaction, and return its result once all that is durable.
@@ -79,6 +84,7 @@ class Commits:
         except AgentError as error:
             failure = error
         finally:
+            self.failing = isinstance(failure, SpoolUnavailable)
             for ticket in batch:
                 ticket.error = ticket.error or failure
                 ticket.done = True

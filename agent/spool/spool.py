@@ -22,13 +22,14 @@ from agent.spool.losses import Losses
 from agent.spool.orders import Orders
 from agent.spool.outbox import Outbox
 from agent.spool.ownership import lock_intake, own
+from agent.spool.place import Place
 from agent.spool.reader import Reader
 from agent.spool.reconcile import Reconciler
 from agent.spool.reserve import Reserve
 from agent.spool.retiming import Retiming
 from agent.spool.room import Room
 from agent.spool.salvage import connect_or_salvage
-from agent.spool.schema import INDEX, connect
+from agent.spool.schema import connect
 from agent.spool.shelf import Shelf
 from agent.spool.traffic import Traffic
 from agent.workers import Bell
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
     from agent.spool.budget import Limits, Policy
     from agent.spool.ledger import Account
     from agent.spool.reconcile import Examine
-
-
-class SpoolReplaced(SpoolUnavailable):
-    """The disk under the spool was exchanged while it was open; opening it anew is all that it takes."""
 
 
 class Spool:
@@ -97,7 +94,7 @@ class Spool:
             )
             self._commits = Commits(connection, self.directory)
             ends.callback(self._commits.close)
-            self._identity = _identity(self.directory)
+            self._place = Place(self.directory, self._commits, clock=self._clock)
             self.reader = Reader(self.directory)
             ends.callback(self.reader.close)
             if owner:
@@ -174,15 +171,11 @@ class Spool:
         )
 
     def check_place(self) -> None:
-        """Raise `SpoolReplaced` where another spool has taken this one's place, `SpoolUnavailable` where none is there.
+        """Raise `SpoolReplaced`, `SpoolFailing` or `SpoolUnavailable` where the open spool is no use any more.
 
-        A disk can be taken away, or exchanged, from under open files: pictures must not go where their rows do not.
+        Pictures must not go where their rows do not.
         """
-        found = _identity(self.directory)
-        if found is None:
-            raise SpoolUnavailable(f"the spool {self.directory} is gone", remedy="Mount its disk again.")
-        if found != self._identity:
-            raise SpoolReplaced(f"{self.directory} is another spool by now", remedy="It is opened anew.")
+        self._place.check()
 
     def accounts(self) -> dict[str, Account]:
         """Return every source's totals."""
@@ -221,15 +214,6 @@ class Spool:
     def retiming(self, retime: Callable[[str, datetime], str]) -> Retiming:
         """Return what puts capture times right; `retime` rewrites the time in an item's metadata."""
         return Retiming(self._commits, self.reader, clock=self._clock, withheld=self.claims.withheld, retime=retime)
-
-
-def _identity(directory: Path) -> tuple[int, int] | None:
-    """Return what tells an index from another in its place; None where there is none to be seen."""
-    try:
-        status = (directory / INDEX).stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _begin(connection: sqlite3.Connection, following: int) -> tuple[int, bool]:

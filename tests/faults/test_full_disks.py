@@ -200,6 +200,31 @@ def test_i2_a_disk_that_fails_under_the_daemon_is_waited_for(tmp_path: Path) -> 
             assert not list(house.watched.glob("*.jpg"))
 
 
+@pytest.mark.skipif(bool(loop_disk.missing("ext4")), reason=loop_disk.missing("ext4"))
+def test_i2_a_disk_that_failed_for_good_can_be_mounted_again(tmp_path: Path) -> None:
+    """The daemon lets go of it, so that it can be unmounted, checked and mounted; then it goes on by itself."""
+    with loop_disk.loop_disk("ext4", tmp_path / "ext4") as disk, House(tmp_path / "house") as house:
+        house.spool = disk.point / "spool"
+        house.configure()
+        house.fault(**BUSY)
+        digests = [arrive(house.watched / f"{number}.jpg", photograph(number)) for number in range(3)]
+        agent = house.run()
+        agent.until("item_spooled", 3)
+        disk.flush()
+        subprocess.run(["mount", "-o", "remount,abort", disk.point], check=True)
+        digests += [arrive(house.watched / f"{number}.jpg", photograph(number)) for number in range(3, 6)]
+        agent.until("intake_paused")
+        agent.until("spool_let_go")
+        house.fault()
+        agent.until("spool_unavailable")
+        until(lambda: subprocess.run(["umount", disk.point], check=False, capture_output=True).returncode == 0, 5)
+        disk.mount()
+        house.settled(6)
+        agent.stop()
+        check(house.spool)
+        house.check(digests)
+
+
 def test_i5_a_spool_at_its_cap_says_so_and_goes_on(tmp_path: Path) -> None:
     """A folder's files wait where they are, and `status` says for whom and why; nothing of them is dropped."""
     with House(tmp_path) as house:

@@ -14,8 +14,9 @@ from agent.clock import SystemClock
 from agent.errors import SpoolDamaged, SpoolFull, SpoolUnavailable
 from agent.spool.allowance import NoRoom
 from agent.spool.budget import Limits, Policy
+from agent.spool.place import SpoolReplaced
 from agent.spool.reserve import FILES, SIZE, Reserve
-from agent.spool.spool import Spool, SpoolReplaced
+from agent.spool.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
