@@ -28,7 +28,7 @@ CALLS = (
     *("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat"),
 )
 KILL = "signal=SIGKILL"
-FAULTS = ("error=EIO", "error=ENOSPC", KILL)
+FAULTS = ("error=EIO", "error=ENOSPC", "error=EDQUOT", "error=EROFS", KILL)
 ROUNDS = 7
 
 
