@@ -8,6 +8,7 @@ would pass for one that was never put.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,7 +16,7 @@ import structlog
 from agent.errors import Wait
 from agent.spool.durable import remove
 from agent.spool.origin import finish
-from agent.spool.records import origin_text, read_origin, read_path, stored_path
+from agent.spool.records import origin_text, read_origin, read_path, stored_inode, stored_path
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FORGET = "DELETE FROM leftover WHERE item_id = ?"
+UNKNOW = "DELETE FROM known WHERE inode = ? AND size = ? AND mtime_ns = ?"
 WRITTEN_S = 60.0  # ext4 writes what it has by itself every 5 s, xfs every 30 s
 
 
@@ -41,6 +43,7 @@ class Leftovers:
         self._root = root
         self._clock = clock
         self._swept: deque[tuple[float, int]] = deque()
+        self._taken_away: deque[Origin] = deque()
 
     def end(self, connection: sqlite3.Connection, item: Item, origin: Origin | None) -> bool:
         """Take an item out of the queue, within a commit; false where another process has settled it meanwhile.
@@ -58,10 +61,25 @@ class Leftovers:
         return True
 
     def forget(self, connection: sqlite3.Connection) -> None:
-        """Forget what is gone for good; it rides on a commit that is due anyway."""
+        """Forget what is gone for good; it rides on a commit that is due anyway.
+
+        A watched file that was deleted or moved is no more known, either: one that comes under its name is a new one.
+        """
         written = self._clock.boot() - WRITTEN_S
         while self._swept and self._swept[0][0] <= written:
             connection.execute(FORGET, (self._swept.popleft()[1],))
+        while self._taken_away:
+            origin = self._taken_away.popleft()
+            connection.execute(UNKNOW, (stored_inode(origin.inode), origin.size, origin.mtime_ns))
+
+    def forget_taken_away(self) -> None:
+        """Forget the originals that were deleted or moved just now: the same picture may come again in a second.
+
+        What the disk refuses now, a later commit takes along.
+        """
+        if self._taken_away:
+            with suppress(Wait):
+                self._commits.run(self.forget)
 
     def remove(self, item_id: int, paths: tuple[Path | None, ...], origin: Origin | None) -> bool:
         """Remove an ended item's files, and its original where there is one to remove; tell whether they are gone."""
@@ -70,8 +88,8 @@ class Leftovers:
             for path in paths:
                 if path is not None:
                     remove(path)
-            if origin is not None:
-                finish(origin)
+            if origin is not None and finish(origin):
+                self._taken_away.append(origin)
         except Wait as error:
             # The receipt stands; the row in `leftover` brings this back at the next sweep.
             log.warning("removal_failed", item=item_id, path=str(paths[0]), reason=str(error))
@@ -92,6 +110,7 @@ class Leftovers:
                 folders |= {path.parent, origin.path.parent} if origin else {path.parent}
         if gone:
             self._commits.run(lambda connection: connection.executemany(FORGET, gone), _that_are_there(folders))
+        self.forget_taken_away()
         return len(rows)
 
 

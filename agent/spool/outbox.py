@@ -133,6 +133,7 @@ class Outbox:
         # Without a receipt of its own nothing goes: whoever settled an item meanwhile sees to its files.
         for item in self._record(settle):
             self._sweep(item.id, (item.path, item.beside), item.origin)
+        self._leftovers.forget_taken_away()
         self._unclaim(*(item for item, _ in batch))
 
     def _enter_receipt(self, connection: sqlite3.Connection, item: Item, receipt: Receipt) -> bool:

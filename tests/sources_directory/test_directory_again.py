@@ -164,6 +164,17 @@ def test_what_was_delivered_goes_as_its_owner_said(still: YardMaker, tmp_path: P
     assert left == (["a.jpg", "a.txt", "b.jpg"] if after == "move" else [])
 
 
+@pytest.mark.parametrize("after", ["delete", "move"])
+def test_a_picture_that_comes_again_after_it_left_is_a_new_one(still: YardMaker, tmp_path: Path, after: str) -> None:
+    """The same bytes under the same name and time go again: such a folder is there to be emptied."""
+    yard = still(after=after, move_to=tmp_path / "done" if after == "move" else None)
+    for _ in range(2):
+        yard.put("a.jpg", FIRST, mtime=1_700_000_000)
+        yard.settle()
+        assert yard.deliver() == [FIRST]
+        assert list(yard.root.iterdir()) == []
+
+
 def test_a_full_spool_leaves_files_where_they_are(still: YardMaker) -> None:
     """With no room the intake pauses, says so once, spends little, and goes on by itself in the old order."""
     yard = still(limits=Limits(max_bytes=2 * len(FIRST) + 10, min_free_bytes=0))
