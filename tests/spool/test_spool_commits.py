@@ -112,9 +112,9 @@ def test_an_unexpected_error_never_looks_like_success(bench: Bench) -> None:
     """A defect in one share fails the whole group: the leader sees the defect, the followers that nothing was kept."""
     defect = KeyError("defect")
     bench.together(("a", tell("a"), []), ("b", fail("b", defect), []), ("c", tell("c"), []))
-    assert bench.outcomes["a"] is defect
-    assert isinstance(bench.outcomes["b"], SpoolUnavailable)
-    assert isinstance(bench.outcomes["c"], SpoolUnavailable)
+    leaders = [name for name, outcome in bench.outcomes.items() if outcome is defect]  # whoever gets the lock first
+    assert len(leaders) == 1
+    assert all(isinstance(bench.outcomes[name], SpoolUnavailable) for name in set("abc") - set(leaders))
     assert bench.told() == []
 
 
