@@ -238,4 +238,6 @@ def _remaining(pipeline: Pipeline, clock: Clock) -> Remaining:
     due = pipeline.spool.outbox.next_due() if waiting and not pipeline.spool.outbox.has_ready() else None
     due_s = None if due is None else due - clock.boot()
     closed = pipeline.link.closed
-    return Remaining(taking, waiting, due_s, pipeline.link.paused_since, closed.reason if closed else None)
+    return Remaining(
+        taking, waiting, due_s, pipeline.link.paused_since, closed.reason if closed else None, stuck=pipeline.stuck()
+    )

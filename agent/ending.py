@@ -19,13 +19,22 @@ PATIENT = frozenset({Meaning.OFFLINE, Meaning.BUSY, Meaning.SERVER_ERROR})
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What a run still has before it: pictures being taken in, items waiting, the next deferred item's time."""
+    """What a run still has before it: pictures being taken in, items waiting, the next deferred item's time.
+
+    `stuck` says that whatever takes in has no room before something is delivered.
+    """
 
     taking: bool
     waiting: int
     soonest_due_s: float | None
     paused_since: str | None = None
     closed: str | None = None
+    stuck: bool = False
+
+    @property
+    def moving(self) -> bool:
+        """Tell whether pictures still come in."""
+        return self.taking and not self.stuck
 
 
 def is_over(remaining: Remaining, link: LinkState) -> bool:
@@ -35,12 +44,12 @@ def is_over(remaining: Remaining, link: LinkState) -> bool:
     """
     if not remaining.taking and remaining.waiting == 0:
         return True
-    if remaining.paused_since is not None and not remaining.taking:
+    if remaining.paused_since is not None and not remaining.moving:
         raise TryLater(
             f"uploads are paused by hand since {remaining.paused_since}; {remaining.waiting} pictures wait",
             remedy="Let them go on: acusight-agent queue resume",
         )
-    if remaining.closed is not None and not remaining.taking:
+    if remaining.closed is not None and not remaining.moving:
         raise TryLater(
             f"uploads rest: {remaining.closed}",
             remedy=f"Try again then; {remaining.waiting} pictures wait in the spool.",

@@ -121,6 +121,11 @@ class Pipeline:
         running = self.nursery.running()
         return not self.housekeeping.settled or any(name.startswith(("watch-", "camera-")) for name in running)
 
+    def stuck(self) -> bool:
+        """Tell whether every source that may still bring something in waits for room in the spool."""
+        running = {name.partition("-")[2] for name in self.nursery.running() if name.startswith(("watch-", "camera-"))}
+        return bool(running) and running <= self.pulse.paused().keys()
+
     def observe(self, state: CameraState) -> None:
         """Remember what a camera says of itself; called from its thread."""
         with self._lock:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.ending import FAILURES, SOON_S, STUCK_FAILURES, Remaining, is_over
@@ -90,3 +92,22 @@ def test_a_closed_link_is_left_for_the_next_run() -> None:
     with pytest.raises(TryLater, match="uploads rest: spent") as caught:
         is_over(Remaining(taking=False, waiting=2, soonest_due_s=None, closed="spent"), LinkState())
     assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("moving", "why"),
+    [
+        (Remaining(taking=True, waiting=3, soonest_due_s=None, paused_since="08:15"), "by hand since 08:15"),
+        (Remaining(taking=True, waiting=3, soonest_due_s=None, closed="the day is spent"), "the day is spent"),
+    ],
+)
+def test_a_run_whose_uploads_rest_does_not_wait_for_room(moving: Remaining, why: str) -> None:
+    """With a full spool nothing comes in before something goes out, and nothing goes out: the caller is told."""
+    assert not is_over(moving, LinkState())
+    with pytest.raises(TryLater, match=why):
+        is_over(replace(moving, stuck=True), LinkState())
+
+
+def test_a_full_spool_alone_ends_no_run() -> None:
+    """While uploads go on they make room."""
+    assert not is_over(Remaining(taking=True, waiting=3, soonest_due_s=None, stuck=True), LinkState())

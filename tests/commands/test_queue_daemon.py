@@ -133,6 +133,20 @@ def test_a_paused_run_once_says_so(house: House) -> None:
     house.check([digest])
 
 
+def test_a_paused_run_once_does_not_wait_for_room(house: House) -> None:
+    """With a spool at its cap nothing more can come in: it ends with 5, and the rest stays in the folder."""
+    with beside(house) as orders:
+        orders.pause(SystemClock().wall())
+    house.configure(spool={"max_items": 1})
+    digests = [arrive(house.watched / f"{number}.jpg", photograph(number)) for number in range(2)]
+    agent = house.once(expected=5)
+    assert "uploads are paused by hand since" in agent.said()[-1]
+    with beside(house) as orders:
+        assert orders.resume()
+    house.once()
+    house.check(digests)
+
+
 def test_a_flush_ends_the_links_pause(house: House) -> None:
     """After an outage the next attempt is a matter of a second, not of the back-off's minutes."""
     house.fault(status=429, retry_after=600)
