@@ -12,7 +12,19 @@ import click
 from agent import __version__
 from agent.errors import AgentError, Interrupted
 
-VERBS = ("run", "upload", "status", "queue", "receipt", "reconcile", "config", "sandbox", "demo", "version")
+VERBS = (
+    "run",
+    "upload",
+    "status",
+    "queue",
+    "receipt",
+    "reconcile",
+    "camera",
+    "config",
+    "sandbox",
+    "demo",
+    "version",
+)
 
 
 class Verbs(click.Group):

@@ -56,9 +56,9 @@ class Opener:
             return self._program(wakeup)
         return self._grabber(wakeup, self._order(self._source.target))
 
-    def file(self, wakeup: Wakeup, clip: Clip) -> Generator[Event]:
+    def file(self, wakeup: Wakeup, clip: Clip, *, judge: bool = False) -> Generator[Event]:
         """Open a file where it was left; yields to its end, raises `Reopen`, or `Reject` where it is no video."""
-        order = self._order(clip.path, start_frame=clip.next_frame, mtime=clip.mtime)
+        order = self._order(clip.path, start_frame=clip.next_frame, mtime=clip.mtime, judge=judge)
         return self._grabber(wakeup, order)
 
     def _program(self, wakeup: Wakeup) -> Generator[Event]:
@@ -78,7 +78,7 @@ class Opener:
                 stall_timeout_s=order.stall_timeout_s,
             )
 
-    def _order(self, target: str, *, start_frame: int = 0, mtime: float = 0.0) -> Order:
+    def _order(self, target: str, *, start_frame: int = 0, mtime: float = 0.0, judge: bool = False) -> Order:
         plan = self._plan
         usb = self._source.kind in {"index", "device"}
         return Order(
@@ -96,4 +96,5 @@ class Opener:
             stall_timeout_s=plan.stall_timeout_s,
             start_frame=start_frame,
             mtime=mtime,
+            judge=judge,
         )

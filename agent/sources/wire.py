@@ -29,7 +29,8 @@ class Order:
     """What a grabber is to open, and what to make of it.
 
     `parent` is the process that reads the records. `start_frame` and `mtime` concern files: the first frame that is
-    wanted, and the file's modification time in seconds.
+    wanted, and the file's modification time in seconds. `judge` has its black and frozen frames refused, as a camera's
+    are.
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Order:
     stall_timeout_s: float = 10.0
     start_frame: int = 0
     mtime: float = 0.0
+    judge: bool = False
 
     def line(self) -> bytes:
         """Return the order as its line."""

@@ -9,8 +9,8 @@ import pytest
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = "acusight-agent.service"
 DROP_INS = sorted(path.stem for path in (SYSTEMD / "drop-ins").glob("*.conf"))
-# In tenths. The cameras on ribbon cables need more: netlink for udev, and on a Jetson every device and /tmp.
-EXPOSURE = {"watched-folder": 15, "raspberry-pi-csi": 16, "jetson-csi": 17}
+MOST_EXPOSURE = 15
+"""In tenths of systemd's scale, with a camera of any kind: what a drop-in opens it pays for elsewhere."""
 
 pytestmark = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 
@@ -37,11 +37,6 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
 
-def test_every_drop_in_has_its_limit() -> None:
-    """No drop-in is added without saying how far it may open the unit."""
-    assert sorted(EXPOSURE) == DROP_INS
-
-
 @pytest.mark.parametrize("name", DROP_INS)
 def test_systemd_has_nothing_to_say_about_a_drop_in(units: Path, name: str) -> None:
     """`verify` prints nothing about the unit with a drop-in; a misspelt line in it would be seen."""
@@ -53,12 +48,14 @@ def test_systemd_has_nothing_to_say_about_a_drop_in(units: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("name", DROP_INS)
-def test_a_drop_in_opens_no_more_than_it_says(units: Path, name: str) -> None:
-    """The exposure with a drop-in is its limit, not more and not less."""
-    add(units, name)
-    limit = EXPOSURE[name]
-    assert analyze("security", "--offline=true", f"--threshold={limit}", units / UNIT).returncode == 0
-    assert analyze("security", "--offline=true", f"--threshold={limit - 1}", units / UNIT).returncode != 0
+def test_a_drop_in_keeps_the_exposure_low(units: Path, name: str) -> None:
+    """With any drop-in the exposure is at most 1.5 of 10; one that opened netlink as well would be seen."""
+    path = add(units, name)
+    security = ("security", "--offline=true", f"--threshold={MOST_EXPOSURE}", units / UNIT)
+    assert analyze(*security).returncode == 0
+    more = "[Service]\nRestrictAddressFamilies=AF_NETLINK AF_PACKET\n"
+    path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
+    assert analyze(*security).returncode != 0
 
 
 def test_systemd_has_nothing_to_say_about_the_key_watch(units: Path) -> None:
