@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 JPEG = "image/jpeg"
 PNG = "image/png"
 EXTENSIONS = {JPEG: "jpg", PNG: "png"}
+PRIORITY = 5
+"""The priority (0 to 9) of what nobody gave another one."""
 
 
 @dataclass(frozen=True, slots=True)

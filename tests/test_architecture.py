@@ -20,12 +20,21 @@ MODULES = sorted(ROOT.rglob("*.py"))
 MOST_LINES = 260
 MOST_LINES_OF_A_FUNCTION = 45
 
+# Where pixels are touched: in child processes, and beside the daemon.
+PIXELS = (
+    "sources/capture.py",
+    "selection/looks.py",
+    "pictures/child.py",
+    "pictures/pixels.py",
+    "sandbox/scene.py",
+    "demo/",
+)
 # What may be imported where; a folder ends with a slash.
 FENCES = {
     "httpx": ("platform/",),
     "httpcore": ("platform/",),
-    "cv2": ("sources/capture.py", "pictures/child.py", "pictures/pixels.py", "sandbox/scene.py", "demo/"),
-    "numpy": ("sources/capture.py", "pictures/child.py", "pictures/pixels.py", "sandbox/scene.py", "demo/"),
+    "cv2": PIXELS,
+    "numpy": PIXELS,
     "watchdog": ("sources/notices.py",),
     "sqlite3": ("spool/",),
     "starlette": ("sandbox/",),
