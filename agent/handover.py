@@ -80,12 +80,12 @@ def _commit(spool: Spool, staged: list[tuple[int, Staged]]) -> None:
 
 
 def _plan(house: House, path: Path, source: str) -> WatchPlan:
-    """Take the class names of the watched directory that a file lies in, if it lies in one."""
-    classes: tuple[str, ...] = ()
-    for plan in house.watch_plans():
-        if path.absolute().is_relative_to(plan.root):
-            classes = plan.classes
-    return WatchPlan(name=source, root=path.parent.absolute(), patterns=("*",), classes=classes)
+    """Take class names, crop and masks of the watched directory that a file lies in, if it lies in one."""
+    plan = WatchPlan(name=source, root=path.parent.absolute(), patterns=("*",))
+    for watched in house.watch_plans():
+        if path.resolve().is_relative_to(watched.root.resolve()):
+            plan = replace(plan, classes=watched.classes, crop=watched.crop, masks=watched.masks)
+    return plan
 
 
 def look_again(reader: Reader, handed: Sequence[Handed]) -> Iterator[Handed]:

@@ -21,6 +21,8 @@ def watch_plan(watch: WatchSettings) -> WatchPlan:
         patterns=watch.patterns,
         recursive=watch.recursive,
         classes=watch.classes,
+        crop=watch.crop,
+        masks=watch.mask,
         settle_s=watch.settle_s,
         sidecar_wait_s=watch.sidecar_wait_s,
         rescan_s=watch.rescan_s,

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from agent.frame import Model
 from agent.housekeeping import Examiner
 from agent.intake import FrameIntake
+from agent.pictures.developing import Encoding
 from agent.pictures.limits import PictureLimits
 from agent.pictures.studio import PictureChild
 from agent.plans import camera_plan
 from agent.sources.adoption import Adopter
 from agent.sources.camera import Camera
 from agent.sources.directory import DirectoryWatch
-from agent.sources.drafting import Drafter, Encoding
+from agent.sources.drafting import Drafter
 from agent.sources.grammar import parse_source
 from agent.sources.listing import Listing
 from agent.workers import Bell

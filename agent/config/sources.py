@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from agent.config.fields import FilePath, Name, Pixels, Seconds, Section, Timeout, WhenFull, Word
+from agent.config.framing import Crop, Masks, crop_field, mask_field
 from agent.sources.grammar import parse_source
 
 
@@ -33,6 +34,8 @@ class WatchSettings(Section):
     classes: tuple[Word, ...] = Field(
         default=(), description="Class names by index, for sidecars that hold numbers only."
     )
+    crop: Crop = crop_field()
+    mask: Masks = mask_field()
     settle_s: Seconds = Field(
         default=1.0, description="How long a file must stay unchanged before it counts as written, in seconds."
     )

@@ -1,15 +1,15 @@
 """The picture child: decodes and re-encodes pictures, one request after another, for the daemon that started it.
 
-The one place beside the cameras where `cv2` lives: a hostile picture takes down this process, not the daemon.
-Started by its path, it imports nothing of the agent's, so it is the same code wherever it is started from.
+The one place beside the cameras where `cv2` lives: a hostile picture takes down this process, not the daemon. Of the
+agent it imports what is done to pixels, which the cameras' grabbers do in the same way, and nothing else.
 
-    child.py IDLE_S CPU_S PARENT_PID
+    python -P -m agent.pictures.child IDLE_S CPU_S PARENT_PID
 
 A message is a line of JSON with the `size` of the bytes that follow it, both ways. Requests carry a picture,
 its `width` and `height`, and an `operation`:
 
     decode                             check that the picture decodes, undamaged, to its header's size
-    convert  quality, max_side         re-encode it as JPEG; `max_side` 0 keeps its size
+    convert  quality, steps            carry out the steps of a `Transform`, and make it a JPEG
     shrink   quality, max_bytes        re-encode it as JPEG, smaller until it fits
 
 Answers hold `error` where there is no result; `missing` instead where there is no cv2. An empty one comes first and
@@ -25,6 +25,7 @@ import os
 import resource
 import select
 import signal
+import struct
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -32,6 +33,8 @@ MISSING = ""
 try:
     import cv2
     import numpy as np
+
+    from agent.pictures import pixels
 except ImportError as error:
     MISSING = str(error)
 
@@ -46,6 +49,9 @@ Pixels: TypeAlias = Any
 MEMORY_BYTES = 1_500_000_000
 _PR_SET_PDEATHSIG = 1
 _STDERR = 2
+_TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_ORIENTATION = 274
+_LONG = 4
 # Half as good before half as large: boxes and small objects suffer less.
 _LADDER = ((1, 1.0), (1, 0.8), (1, 0.6), (2, 0.9), (2, 0.6), (4, 0.9), (4, 0.6), (8, 0.6))
 
@@ -55,9 +61,10 @@ class _Unusable(Exception):
 
 
 def _decode(picture: bytes) -> Pixels:
-    """Return 8-bit pixels, grey or BGR, as they are stored: boxes are in that space, so orientation is not applied."""
+    """Return 8-bit pixels, grey or BGR, as they are stored: turning them is for `Transform`, and done once."""
+    stored = np.frombuffer(_without_orientation(picture), np.uint8)
     try:
-        image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(stored, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except (cv2.error, MemoryError) as error:
         raise _Unusable(f"it cannot be decoded ({_reason(error)})") from error
     if image is None:
@@ -65,14 +72,25 @@ def _decode(picture: bytes) -> Pixels:
     return image
 
 
-def _encode(image: Pixels, quality: int, side: int) -> bytes:
-    """Return a JPEG whose longer side is at most `side` pixels."""
-    height, width = image.shape[:2]
-    scale = side / max(height, width)
+def _without_orientation(picture: bytes) -> bytes | bytearray:
+    """Return a TIFF that says to be upright: its decoder obeys the tag whatever it is told (seen in OpenCV 5.0)."""
+    order = _TIFF_ORDERS.get(picture[:4])
     try:
-        if scale < 1:
-            target = max(1, round(width * scale)), max(1, round(height * scale))
-            image = cv2.resize(image, target, interpolation=cv2.INTER_AREA)
+        (start,) = struct.unpack_from(f"{order}I", picture, 4) if order else (0,)
+        (count,) = struct.unpack_from(f"{order}H", picture, start) if order else (0,)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}HH", picture, entry)
+            if tag == _ORIENTATION:
+                upright = bytearray(picture)
+                struct.pack_into(f"{order}{'I' if kind == _LONG else 'H'}", upright, entry + 8, 1)
+                return upright
+    except struct.error:
+        pass  # the decoder will say what is wrong
+    return picture
+
+
+def _encode(image: Pixels, quality: int) -> bytes:
+    try:
         done, jpeg = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))
     except (cv2.error, MemoryError) as error:
         raise _Unusable(f"it cannot be made a JPEG ({_reason(error)})") from error
@@ -100,13 +118,18 @@ def _check_damage(_request: dict[str, Any], _image: Pixels) -> bytes:
 
 
 def _convert(request: dict[str, Any], image: Pixels) -> bytes:
-    return _encode(image, request["quality"], request["max_side"] or max(image.shape[:2]))
+    try:
+        prepared = pixels.prepared(image, request["steps"])
+    except (cv2.error, MemoryError) as error:
+        raise _Unusable(f"it cannot be prepared ({_reason(error)})") from error
+    return _encode(prepared, request["quality"])
 
 
 def _shrink(request: dict[str, Any], image: Pixels) -> bytes:
-    side = max(image.shape[:2])
+    height, width = image.shape[:2]
     for divisor, share in _LADDER:
-        jpeg = _encode(image, max(1, int(request["quality"] * share)), -(-side // divisor))
+        smaller = pixels.resized(image, (-(-width // divisor), -(-height // divisor)))
+        jpeg = _encode(smaller, max(1, int(request["quality"] * share)))
         if len(jpeg) <= request["max_bytes"]:
             return jpeg
     raise _Unusable(f"it does not fit into {request['max_bytes']} bytes, even at an eighth of its side")

@@ -8,24 +8,26 @@ import os
 import sys
 import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from agent.errors import BadPicture, Reject, Wait
 from agent.pictures.dialogue import Dialogue
 from agent.pictures.exif import with_orientation
-from agent.pictures.inspect import Picture, inspect
+from agent.pictures.inspect import NotWhole, Picture, inspect
 from agent.pictures.limits import PictureLimits
 from agent.pictures.tape import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from agent.pictures.transform import Transform
+
 log = structlog.get_logger(__name__)
 
-_CHILD = Path(__file__).with_name("child.py")
+CHILD = (sys.executable, "-P", "-m", "agent.pictures.child")
+"""`-P` keeps the present directory off the search path: it may be full of other people's files."""
 _TRIES = 2
 
 
@@ -55,7 +57,7 @@ class PictureChild:
         self._environment = {**environment, "OPENBLAS_NUM_THREADS": "1"}
         self._limits = limits or PictureLimits()
         self._deadline_s = deadline_s
-        self._command = (sys.executable, "-P", str(_CHILD), str(idle_s), str(math.ceil(deadline_s)), str(os.getpid()))
+        self._command = (*CHILD, str(idle_s), str(math.ceil(deadline_s)), str(os.getpid()))
         self._lock = threading.Lock()
         self._child: Dialogue | None = None
         self._closed = False
@@ -65,19 +67,21 @@ class PictureChild:
         with self._inspected(source) as (descriptor, picture):
             self._ask("decode", descriptor, picture)
 
-    def convert(self, source: bytes | int, *, quality: int, max_side: int = 0) -> bytes:
-        """Return the picture as a JPEG whose longer side is at most `max_side` pixels (0: as it is).
+    def convert(self, source: bytes | int, *, quality: int, transform: Transform) -> bytes:
+        """Return the picture as a JPEG, upright, with everything done to it that the transform says.
 
-        Pixels stay as they are stored and the orientation goes with them, so boxes fit and viewers show the same.
-        Transparency is left out, 16 bits a channel become 8, of several pages the first is taken.
+        The JPEG has no EXIF: its pixels are as they are shown. Transparency is left out, 16 bits a channel become 8, of
+        several pages the first is taken. Raises `NotWhole` where the transform was made for another picture.
         """
         with self._inspected(source) as (descriptor, picture):
-            jpeg = self._ask("convert", descriptor, picture, quality=quality, max_side=max_side)
-            return with_orientation(jpeg, picture.orientation)
+            if (picture.width, picture.height, picture.orientation) != (*transform.stored, transform.orientation):
+                raise NotWhole("the file changed while it was read")
+            return self._ask("convert", descriptor, picture, quality=quality, steps=transform.steps())
 
     def shrink(self, source: bytes | int, *, max_bytes: int, quality: int = 85) -> bytes:
         """Return the picture as a JPEG of at most `max_bytes`, by lower quality first, then by half the side.
 
+        Pixels stay as they are stored and the orientation goes with them: the boxes are on their way already.
         Raises `BadPicture` where an eighth of the side is still too large.
         """
         with self._inspected(source) as (descriptor, picture):
@@ -98,8 +102,8 @@ class PictureChild:
         with _opened(source) as descriptor:
             yield descriptor, inspect(descriptor, self._limits)
 
-    def _ask(self, operation: str, descriptor: int, picture: Picture, **options: int) -> bytes:
-        request: dict[str, str | int] = {
+    def _ask(self, operation: str, descriptor: int, picture: Picture, **options: Any) -> bytes:  # noqa: ANN401 (JSON)
+        request: dict[str, Any] = {
             "operation": operation,
             "size": picture.size,
             "width": picture.width,
@@ -112,11 +116,11 @@ class PictureChild:
                     return self._converse(request, descriptor)
         raise BadPicture("the decoder crashed on it")
 
-    def _converse(self, request: Mapping[str, str | int], descriptor: int) -> bytes:
+    def _converse(self, request: Mapping[str, Any], descriptor: int) -> bytes:
         deadline = time.monotonic() + self._deadline_s
         child = self._running(deadline)
         try:
-            child.send(request, pieces(descriptor, 0, int(request["size"])), deadline)
+            child.send(request, pieces(descriptor, 0, request["size"]), deadline)
             answer, result = child.receive(self._limits.max_bytes, deadline)
         except TimeoutError:
             self._end()

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,7 +17,9 @@ from agent.annotations.read import MAX_SIDECAR_BYTES, read_sidecar
 from agent.clock import stamp_file
 from agent.errors import BadSidecar, Wait
 from agent.frame import JPEG, Labels, Model, Origin
+from agent.pictures.developing import Darkroom, Developer, Encoding
 from agent.pictures.inspect import Picture, inspect
+from agent.pictures.transform import Recipe
 from agent.sources.listing import sighting
 from agent.sources.opening import Vanished, open_regular
 from agent.spool.records import Draft, Mark, Opened, OpenedSidecar
@@ -28,23 +30,13 @@ if TYPE_CHECKING:
 
     from agent.clock import Clock, Stamp
     from agent.pictures.limits import PictureLimits
+    from agent.pictures.masks import Corners
+    from agent.pictures.transform import Rectangle, Transform
     from agent.sources.settle import Sighting
 
 log = structlog.get_logger(__name__)
 
 LATEST_S = 253_402_300_799  # the last second of the year 9999; a file's time can be any number
-
-
-class Darkroom(Protocol):
-    """What decodes and encodes pictures, in a process of its own."""
-
-    def verify(self, source: bytes | int) -> None:
-        """Raise `BadPicture` where the picture does not decode."""
-        ...
-
-    def convert(self, source: bytes | int, *, quality: int, max_side: int = 0) -> bytes:
-        """Return the picture as a JPEG."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +55,8 @@ class WatchPlan:
     after: str = "keep"
     move_to: Path | None = None
     when_full: str = "pause"
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How pictures are encoded; with `passthrough` an acceptable one is sent byte for byte."""
-
-    quality: int = 90
-    max_side: int = 0
-    passthrough: bool = True
+    crop: Rectangle | None = None
+    masks: tuple[Corners, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +113,9 @@ class Drafter:
     ) -> None:
         self._plan = plan
         self._limits = limits
-        self._encoding = encoding
         self._model = model
         self._darkroom = darkroom
+        self._developer = Developer(darkroom, encoding, Recipe(plan.crop, plan.masks, encoding.max_side))
         self._clock = clock
         self._hidden = plan.root / HIDDEN
 
@@ -152,13 +137,14 @@ class Drafter:
         copy: bool,
     ) -> Draft:
         """Freeze a checked file and its sidecar into a draft; `copy` asks for bytes of its own instead of a link."""
-        labels = self._labels(sidecar, picture)
+        transform = self._developer.transform(picture)
+        labels = self._labels(sidecar, picture, transform)
         captured_at, stamp = self._captured_at(labels, status)
         metadata = metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels)
         seen = sighting(status)
         mark = Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256)
         origin = self._origin(name, seen, sidecar)
-        if picture.sendable and self._fits(picture):
+        if transform is None:
             return Draft(
                 source=self._plan.name,
                 captured_at=captured_at,
@@ -172,10 +158,9 @@ class Drafter:
                 mark=mark,
                 stamp=stamp,
             )
-        encoding = self._encoding
-        data = self._darkroom.convert(descriptor, quality=encoding.quality, max_side=encoding.max_side)
+        # No link to the original, which shows what a mask hides, nor to its sidecar, whose boxes are of other pixels.
         return Draft.of_bytes(
-            data,
+            self._developer.develop(descriptor, transform),
             source=self._plan.name,
             captured_at=captured_at,
             media_type=JPEG,
@@ -185,11 +170,7 @@ class Drafter:
             stamp=stamp,
         )
 
-    def _fits(self, picture: Picture) -> bool:
-        encoding = self._encoding
-        return encoding.passthrough and not 0 < encoding.max_side < max(picture.width, picture.height)
-
-    def _labels(self, sidecar: SidecarFile | None, picture: Picture) -> Labels | None:
+    def _labels(self, sidecar: SidecarFile | None, picture: Picture, transform: Transform | None) -> Labels | None:
         if sidecar is None:
             return None
         try:
@@ -204,13 +185,16 @@ class Drafter:
             # The picture can never be taken again, so it goes without the annotations rather than not at all.
             log.warning("sidecar_rejected", source=self._plan.name, path=sidecar.name, reason=str(error))
             return None
-        if labels.dropped or labels.unnamed:
+        if transform is not None:
+            labels = transform.labels(labels)
+        if labels.dropped or labels.unnamed or labels.masked:
             log.warning(
                 "annotations_adjusted",
                 source=self._plan.name,
                 path=sidecar.name,
                 outside_of_the_picture=labels.dropped,
                 without_a_class_name=labels.unnamed,
+                under_a_mask=labels.masked,
             )
         return labels
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import cv2
 import pytest
 from house_rig import House, arrive, photograph, sha256
 
@@ -124,3 +125,15 @@ def test_version_is_told_without_a_configuration(tmp_path: Path) -> None:
         assert house.call("version").stdout.startswith(f"acusight-agent {__version__} (Python 3.")
         told = json.loads(house.call("version", "--json").stdout)
         assert (told["schema"], told["version"]) == (1, __version__)
+
+
+def test_upload_applies_the_masks_of_the_directory_around_it(tmp_path: Path) -> None:
+    """A file out of a watched directory is blackened as if the watch had found it, whatever way its name is written."""
+    with House(tmp_path) as house:
+        house.configure(watch=[{"mask": [[0, 0, 1, 1]]}])
+        arrive(house.watched / "a.jpg", photograph(1))
+        assert house.call("upload", "--wait", f"{house.watched}/../{house.watched.name}/a.jpg").returncode == 0
+        (sent,) = (house.sandbox.folder / "images").glob("*.jpg")
+        pixels = cv2.imread(str(sent))
+        assert pixels is not None
+        assert pixels.max() == 0

@@ -19,7 +19,8 @@ from agent.errors import BadPicture, Wait
 from agent.pictures.dialogue import Dialogue
 from agent.pictures.exif import with_orientation
 from agent.pictures.inspect import NotWhole, PictureLimits
-from agent.pictures.studio import _CHILD, NoDecoder, PictureChild
+from agent.pictures.studio import CHILD, NoDecoder, PictureChild
+from agent.pictures.transform import Recipe, Transform
 from agent.workers import Nursery, Stop
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ def shared() -> Iterator[PictureChild]:
     child = PictureChild(environment={})
     yield child
     child.close()
+
+
+def as_it_is(data: bytes, max_side: int = 0) -> Transform:
+    """Return the transform that only makes a picture smaller, if that."""
+    height, width = pixels(data).shape[:2]
+    return Recipe(max_side=max_side).for_picture(width, height)
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -98,8 +105,8 @@ def test_what_the_platform_does_not_take_becomes_a_jpeg(
 ) -> None:
     """WebP, BMP and TIFF come back as a JPEG of the same pixels, from a descriptor and from bytes alike."""
     data = coded(extension)
-    jpeg = shared.convert(opened(data), quality=95)
-    assert jpeg == shared.convert(data, quality=95)
+    jpeg = shared.convert(opened(data), quality=95, transform=as_it_is(data))
+    assert jpeg == shared.convert(data, quality=95, transform=as_it_is(data))
     assert jpeg.startswith(b"\xff\xd8\xff")
     assert difference(jpeg, data) < 3
 
@@ -108,7 +115,8 @@ def test_sixteen_bits_and_transparency_become_what_a_jpeg_holds(shared: PictureC
     """Grey stays grey, deep channels are made 8 bits, transparency is left out."""
     ramp = np.tile(np.linspace(0, 65535, 64, dtype=np.uint16), (16, 1))
     for image, shape in ((ramp, (16, 64)), (np.dstack([ramp] * 4), (16, 64, 3))):
-        jpeg = shared.convert(bytes(cv2.imencode(".tiff", image)[1]), quality=95)
+        data = bytes(cv2.imencode(".tiff", image)[1])
+        jpeg = shared.convert(data, quality=95, transform=as_it_is(data))
         found = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED)
         assert found is not None
         assert found.shape == shape
@@ -122,21 +130,28 @@ def test_a_large_webp_is_made_smaller_but_never_larger(
     shared: PictureChild, coded: Coder, max_side: int, size: tuple[int, int]
 ) -> None:
     """The longer side comes down to `max_side` and the other in proportion; a smaller picture keeps its size."""
-    jpeg = shared.convert(
-        coded(".webp", cv2.IMWRITE_WEBP_QUALITY, 50, width=1600, height=1200), quality=80, max_side=max_side
-    )
+    data = coded(".webp", cv2.IMWRITE_WEBP_QUALITY, 50, width=1600, height=1200)
+    jpeg = shared.convert(data, quality=80, transform=as_it_is(data, max_side))
     height, width, _ = pixels(jpeg).shape
     assert (width, height) == size
 
 
-def test_pixels_stay_as_stored_and_take_their_orientation_along(shared: PictureChild, coded: Coder) -> None:
-    """Boxes are in stored space: re-encoding does not turn the picture, and viewers turn it as before."""
+def test_a_shrunk_picture_stays_as_stored_and_takes_its_orientation_along(shared: PictureChild, coded: Coder) -> None:
+    """Its boxes are in the spool already, in stored space: it is not turned, and viewers turn it as before."""
+    jpeg = shared.shrink(with_orientation(coded(".jpg"), 6), max_bytes=2000)
+    assert pixels(jpeg).shape == (32, 48, 3)
+    turned = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert turned is not None
+    assert turned.shape == (48, 32, 3)
+
+
+def test_a_transform_made_for_another_picture_is_not_carried_out(shared: PictureChild, coded: Coder) -> None:
+    """Between the look and the work a file may be exchanged; masks and boxes would be of the other one."""
     data = with_orientation(coded(".jpg"), 6)
-    for jpeg in (shared.convert(data, quality=95), shared.shrink(data, max_bytes=2000)):
-        assert pixels(jpeg).shape == (32, 48, 3)
-        turned = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        assert turned is not None
-        assert turned.shape == (48, 32, 3)
+    for other in ((48, 32, 1), (32, 48, 6), (96, 64, 6)):
+        with pytest.raises(NotWhole, match="changed"):
+            shared.convert(data, quality=80, transform=Recipe().for_picture(*other))
+    assert shared.convert(data, quality=80, transform=Recipe().for_picture(48, 32, 6))
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
@@ -178,10 +193,11 @@ def test_damage_that_only_the_decoder_sees_is_refused(shared: PictureChild, code
 @pytest.mark.parametrize("operation", ["verify", "convert"])
 def test_what_does_not_decode_is_refused(shared: PictureChild, coded: Coder, operation: str) -> None:
     """A container that is in order around nonsense ends at the decoder, and the child lives on."""
-    webp = bytearray(coded(".webp", width=640, height=480))
-    webp[200:] = bytes(len(webp) - 200)
+    whole = coded(".webp", width=640, height=480)
+    webp = whole[:200] + bytes(len(whole) - 200)
+    transform = Recipe().for_picture(640, 480)
     with pytest.raises(BadPicture, match="cannot be decoded"):
-        shared.verify(bytes(webp)) if operation == "verify" else shared.convert(bytes(webp), quality=80)
+        shared.verify(webp) if operation == "verify" else shared.convert(webp, quality=80, transform=transform)
     shared.verify(coded(".jpg"))
 
 
@@ -189,7 +205,7 @@ def test_no_picture_goes_to_the_child_uninspected(kept: Keeper, coded: Coder) ->
     """Half a picture and one beyond the limits are turned away before a child is started for them."""
     child = kept(limits=PictureLimits(max_pixels=100))
     with pytest.raises(BadPicture, match="48 x 32 pixels"):
-        child.convert(coded(".webp"), quality=80)
+        child.convert(coded(".webp"), quality=80, transform=Recipe().for_picture(48, 32))
     with pytest.raises(NotWhole):
         child.verify(coded(".jpg")[:-1])
     assert child._child is None
@@ -198,7 +214,7 @@ def test_no_picture_goes_to_the_child_uninspected(kept: Keeper, coded: Coder) ->
 def test_a_decoder_of_another_opinion_than_the_header_is_not_believed(coded: Coder) -> None:
     """Boxes and limits were held against the header's size, so the pixels must have it."""
     data = coded(".png")
-    child = Dialogue((sys.executable, "-P", str(_CHILD), "5", "5", str(os.getpid())), {})
+    child = Dialogue((*CHILD, "5", "5", str(os.getpid())), {})
     try:
         deadline = time.monotonic() + 10
         assert child.receive(0, deadline) == ({"size": 0}, b"")
@@ -217,7 +233,7 @@ def test_a_picture_that_needs_too_much_memory_is_refused(kept: Keeper) -> None:
         bomb += struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body))
     child = kept(limits=PictureLimits(max_pixels=2_000_000_000))
     with pytest.raises(BadPicture, match=r"cannot be decoded.*allocate"):
-        child.convert(bomb, quality=80)
+        child.convert(bomb, quality=80, transform=Recipe().for_picture(32_000, 32_000))
     assert running(child).alive()
 
 
@@ -228,7 +244,7 @@ def test_a_frozen_child_is_killed_at_the_deadline(kept: Keeper, coded: Coder) ->
     frozen = running(child).pid
     os.kill(frozen, signal.SIGSTOP)
     with pytest.raises(BadPicture, match=r"longer than 0\.8 s"):
-        child.convert(coded(".bmp", width=1000, height=1000), quality=80)
+        child.convert(coded(".bmp", width=1000, height=1000), quality=80, transform=Recipe().for_picture(1000, 1000))
     assert gone(frozen)
     child.verify(coded(".jpg"))
 
@@ -268,7 +284,7 @@ def test_a_missing_opencv_is_said_with_its_remedy(kept: Keeper, coded: Coder, tm
     """Without cv2 the picture is not called bad: the message says what to install."""
     child = kept(fake_cv2(tmp_path, "raise ImportError('libGL.so.1: no such file')"))
     with pytest.raises(NoDecoder, match=r"libGL\.so\.1.*pip install 'acusight-agent\[camera\]'"):
-        child.convert(coded(".webp"), quality=80)
+        child.convert(coded(".webp"), quality=80, transform=Recipe().for_picture(48, 32))
     assert running(child).alive()
 
 

@@ -18,12 +18,13 @@ import numpy as np
 from agent.clock import SystemClock
 from agent.frame import Model, Receipt
 from agent.health import Pulse
+from agent.pictures.developing import Encoding
 from agent.pictures.limits import PictureLimits
 from agent.pictures.studio import PictureChild
 from agent.platform.body import PictureChanged, UploadBody, opened
 from agent.sources.adoption import Adopter
 from agent.sources.directory import DirectoryWatch
-from agent.sources.drafting import Drafter, Encoding, WatchPlan
+from agent.sources.drafting import Drafter, WatchPlan
 from agent.sources.listing import Listing
 from agent.spool.budget import Limits
 from agent.spool.spool import Spool
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from agent.clock import Clock
     from agent.frame import Item
+    from agent.pictures.masks import Corners
+    from agent.pictures.transform import Rectangle
 
 SETTLE_S = 1.0
 PATTERNS = ("*.jpg", "*.png", "*.webp", "*.bmp", "*.tif")
@@ -73,6 +76,8 @@ class Plan(TypedDict, total=False):
     decode: bool
     after: str
     move_to: Path | None
+    crop: Rectangle | None
+    masks: tuple[Corners, ...]
 
 
 @cache

@@ -1,0 +1,53 @@
+"""What becomes of a picture before it is sent: nothing, where its own bytes will do, else a JPEG made in the child."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from agent.pictures.inspect import Picture
+    from agent.pictures.transform import Recipe, Transform
+
+
+class Darkroom(Protocol):
+    """What decodes and encodes pictures, in a process of its own."""
+
+    def verify(self, source: bytes | int) -> None:
+        """Raise `BadPicture` where the picture does not decode."""
+        ...
+
+    def convert(self, source: bytes | int, *, quality: int, transform: Transform) -> bytes:
+        """Return the picture as a JPEG, with everything done to it that the transform says."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How pictures are encoded; with `passthrough` an acceptable one is sent byte for byte."""
+
+    quality: int = 90
+    max_side: int = 0
+    passthrough: bool = True
+
+
+class Developer:
+    """Makes of one source's pictures what is sent of them."""
+
+    def __init__(self, darkroom: Darkroom, encoding: Encoding, recipe: Recipe) -> None:
+        self._darkroom = darkroom
+        self._encoding = encoding
+        self._recipe = recipe
+
+    def transform(self, picture: Picture) -> Transform | None:
+        """Return what is to be done to a picture and its boxes; None where its own bytes will do.
+
+        Those keep their pixels as they are stored, and what EXIF says of their orientation goes with them.
+        """
+        transform = self._recipe.for_picture(picture.width, picture.height, picture.orientation)
+        as_it_is = picture.sendable and self._encoding.passthrough and transform.keeps_pixels
+        return None if as_it_is else transform
+
+    def develop(self, source: bytes | int, transform: Transform) -> bytes:
+        """Return the JPEG that is sent; raises as `PictureChild.convert` does."""
+        return self._darkroom.convert(source, quality=self._encoding.quality, transform=transform)
