@@ -73,7 +73,7 @@ class Frame:
 
     `captured_at` is aware UTC, stamped at the grab. `position` is set by file sources alone, so that a restart goes
     on with the next frame instead of the first; `stamp` by live ones, whose time is the clock's. `labels` are what an
-    annotator saw in it.
+    annotator saw in it; `priority` is set where it has another one than its source.
     """
 
     source: str
@@ -83,6 +83,7 @@ class Frame:
     position: Position | None = None
     stamp: Stamp | None = None
     labels: Labels | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import structlog
 
 from agent.annotations.metadata import metadata_json
 from agent.errors import SpoolDamaged, SpoolFull, Wait
+from agent.frame import PRIORITY
 from agent.spool.allowance import NoRoom
 from agent.spool.records import Draft
 from agent.spool.room import REASONS
@@ -30,12 +31,23 @@ class FrameIntake:
     what the spool has no room for, or makes none for, is dropped, and the ledger says so as soon as it can be written.
     """
 
-    def __init__(self, name: str, inbox: Inbox, model: Model, *, live: bool, when_full: str, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        name: str,
+        inbox: Inbox,
+        model: Model,
+        *,
+        live: bool,
+        when_full: str,
+        pulse: Pulse,
+        priority: int = PRIORITY,
+    ) -> None:
         self._name = name
         self._inbox = inbox
         self._model = model
         self._live = live
         self._when_full = when_full
+        self._priority = priority
         self._pulse = pulse
         self._uncounted: dict[str, tuple[int, int]] = {}
 
@@ -68,6 +80,7 @@ class FrameIntake:
             ),
             position=frame.position,
             stamp=frame.stamp,
+            priority=self._priority if frame.priority is None else frame.priority,
         )
         staged = self._inbox.stage(draft)
         self._inbox.commit([staged])

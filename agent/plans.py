@@ -30,6 +30,7 @@ def watch_plan(watch: WatchSettings) -> WatchPlan:
         after=watch.after_delivery,
         move_to=watch.move_to,
         when_full=watch.when_full,
+        priority=watch.priority,
     )
 
 
@@ -63,5 +64,7 @@ def spool_limits(settings: SpoolSettings) -> Limits:
 
 def spool_policies(settings: Settings) -> dict[str, Policy]:
     """Return what gives way for each source when the spool is full; a watched file stays in its folder."""
-    policies = {watch.name: Policy(watch.when_full, frees_disk=False) for watch in settings.watch}
-    return policies | {camera.name: Policy(camera.when_full) for camera in settings.camera}
+    policies = {
+        watch.name: Policy(watch.when_full, frees_disk=False, priority=watch.priority) for watch in settings.watch
+    }
+    return policies | {camera.name: Policy(camera.when_full, priority=camera.priority) for camera in settings.camera}

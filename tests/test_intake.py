@@ -264,3 +264,11 @@ def test_between_two_frames_the_stage_rests(
     camera.put(frame())
     clock.advance(3600)
     assert pulse.stalled(60) == []
+
+
+def test_a_frame_has_its_sources_priority_or_its_own(spool: Spool, pulse: Pulse) -> None:
+    """A camera's priority is that of its frames, but for those that were given another one."""
+    intake = FrameIntake("belt", spool.inbox, Model(), live=True, when_full="thin", pulse=pulse, priority=3)
+    intake.put(frame())
+    intake.put(replace(frame(), priority=8))
+    assert [row["priority"] for row in spool.reader.all("SELECT priority FROM item ORDER BY id")] == [3, 8]

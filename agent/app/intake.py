@@ -90,7 +90,13 @@ class IntakeParts:
         """Make the parent's side of one camera."""
         live = parse_source(camera.source).live
         intake = FrameIntake(
-            camera.name, spool.inbox, self._model(), live=live, when_full=camera.when_full, pulse=self._pulse
+            camera.name,
+            spool.inbox,
+            self._model(),
+            live=live,
+            when_full=camera.when_full,
+            pulse=self._pulse,
+            priority=camera.priority,
         )
         return Camera(
             camera_plan(camera, self._settings.encode),

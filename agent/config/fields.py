@@ -41,6 +41,7 @@ Bytes = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "examples": ["500 MB"]}]}),
 ]
 Pixels = Annotated[int, Field(gt=0, le=65_535)]
+Priority = Annotated[int, Field(ge=0, le=9)]
 WhenFull = Literal["pause", "thin", "oldest", "newest"]
 
 

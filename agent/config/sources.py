@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from agent.config.fields import FilePath, Name, Pixels, Seconds, Section, Timeout, WhenFull, Word
+from agent.config.fields import FilePath, Name, Pixels, Priority, Seconds, Section, Timeout, WhenFull, Word
 from agent.config.framing import Crop, Masks, crop_field, mask_field
+from agent.config.selection import priority_field
 from agent.sources.grammar import parse_source
 
 
@@ -60,6 +61,8 @@ class WatchSettings(Section):
         description='What gives way when the spool is full: "pause" leaves files where they are until there is room, '
         '"thin" drops waiting pictures evenly over time, "oldest" or "newest" drops that end. Files always stay.',
     )
+
+    priority: Priority = priority_field()
 
     @field_validator("move_to")
     @classmethod
@@ -113,6 +116,8 @@ class CameraSettings(Section):
         description='What gives way when the spool is full: "thin" drops waiting pictures evenly over time, "oldest" '
         'or "newest" drops that end, "pause" takes none. A live camera is thinned by default; a video file pauses.',
     )
+
+    priority: Priority = priority_field()
 
     @field_validator("when_full")
     @classmethod

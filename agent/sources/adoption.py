@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
@@ -137,6 +137,7 @@ class Adopter:
         # A file whose inode we have seen with other bytes is rewritten in place: a link would share its fate.
         rewritten = known is not None and known.inode == seen.inode
         draft = self._drafter.draft(name, descriptor, status, picture, sidecar, copy=rewritten)
+        draft = replace(draft, priority=self._plan.priority)
         if draft.size > self._spool.max_bytes:
             # It would never have room, and would hold up all others.
             raise BadPicture(

@@ -16,7 +16,7 @@ from agent.annotations.pairing import sidecar_names
 from agent.annotations.read import MAX_SIDECAR_BYTES, read_sidecar
 from agent.clock import stamp_file
 from agent.errors import BadSidecar, Wait
-from agent.frame import JPEG, Labels, Model, Origin
+from agent.frame import JPEG, PRIORITY, Labels, Model, Origin
 from agent.pictures.developing import Darkroom, Developer, Encoding
 from agent.pictures.inspect import Picture, inspect
 from agent.pictures.transform import Recipe
@@ -55,6 +55,7 @@ class WatchPlan:
     after: str = "keep"
     move_to: Path | None = None
     when_full: str = "pause"
+    priority: int = PRIORITY
     crop: Rectangle | None = None
     masks: tuple[Corners, ...] = ()
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.frame import PRIORITY
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What gives way when a source finds the spool full: `pause`, `thin`, `oldest` or `newest`.
 
-    `frees_disk` is false where originals stay: to drop their items makes room under the caps, not on the disk.
+    `frees_disk` is false where originals stay: to drop their items makes room under the caps, not on the disk. Of
+    sources that give way alike, those with the lowest `priority` do first.
     """
 
     when_full: str = "pause"
     frees_disk: bool = True
+    priority: int = PRIORITY
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Which item is next, and which are in somebody's hand: an item is given to one uploader at a time."""
+"""Which item is next, and which are in somebody's hand: an item is given to one uploader at a time.
+
+A higher priority goes first; among equals the order is that of the queue, or its opposite.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
@@ -17,10 +21,19 @@ if TYPE_CHECKING:
     from agent.workers import Bell
 
 AHEAD = {"oldest": 64, "newest": 4}
-DIRECTION = {"oldest": "ASC", "newest": "DESC"}
 OPPOSITE = {"oldest": "newest", "newest": "oldest"}
-DUE = "SELECT id FROM item WHERE state = 'waiting' AND not_before > 0 AND not_before <= ? ORDER BY not_before LIMIT ?"
-READY = "SELECT id FROM item WHERE state = 'waiting' AND not_before = 0 ORDER BY id {} LIMIT ?"
+DUE = """
+SELECT id, priority FROM item WHERE state = 'waiting' AND not_before > 0 AND not_before <= ? ORDER BY not_before LIMIT ?
+"""
+# The index has the oldest of the highest priority first. From the other end it can only be read a priority at a time.
+OLDEST = "SELECT id, priority FROM item WHERE state = 'waiting' AND not_before = 0 ORDER BY priority DESC, id LIMIT ?"
+LEVEL = """
+SELECT priority FROM item WHERE state = 'waiting' AND not_before = 0 AND priority < ? ORDER BY priority DESC LIMIT 1
+"""
+NEWEST = """
+SELECT id, priority FROM item WHERE state = 'waiting' AND not_before = 0 AND priority = ? ORDER BY id DESC LIMIT ?
+"""
+ABOVE_ALL = 10
 NEXT = "SELECT id, not_before FROM item WHERE state = 'waiting' AND not_before > 0 ORDER BY not_before LIMIT ?"
 
 
@@ -36,6 +49,7 @@ class Claims:
         self._lock = threading.Lock()
         self._claimed: set[int] = set()
         self._ahead: deque[int] = deque()
+        self._least = ABOVE_ALL
 
     def next(self, *, other_end: bool) -> Item | None:
         """Claim the next item that is due, or None; `other_end` asks for the one that would come last."""
@@ -90,11 +104,30 @@ class Claims:
         finally:
             self.settle(free)
 
+    def make_way(self, priority: int) -> None:
+        """Look ahead anew where something came in that goes before what was seen to be next."""
+        with self._lock:
+            if self._ahead and priority > self._least:
+                self._ahead.clear()
+
     def _look_ahead(self, *, other_end: bool) -> list[int]:
         limit = AHEAD[self._order] + len(self._claimed)
         due = self._reader.all(DUE, self._clock.boot(), limit)
-        direction = DIRECTION[OPPOSITE[self._order] if other_end else self._order]
-        ready = self._reader.all(READY.format(direction), limit)
+        order = OPPOSITE[self._order] if other_end else self._order
+        ready = self._reader.all(OLDEST, limit) if order == "oldest" else self._newest(limit)
         rows = (*ready, *due) if other_end else (*due, *ready)
-        found = [row[0] for row in rows if row[0] not in self._claimed]
-        return found[: AHEAD[self._order]]
+        free = [(row[1], row[0]) for row in rows if row[0] not in self._claimed]
+        found = sorted(free, key=lambda one: -one[0])[: AHEAD[self._order]]
+        if not other_end:
+            self._least = found[-1][0] if found else ABOVE_ALL
+        return [item_id for _, item_id in found]
+
+    def _newest(self, limit: int) -> list[sqlite3.Row]:
+        found: list[sqlite3.Row] = []
+        level: sqlite3.Row | None = None
+        while len(found) < limit:
+            level = self._reader.one(LEVEL, ABOVE_ALL if level is None else level[0])
+            if level is None:
+                break
+            found += self._reader.all(NEWEST, level[0], limit - len(found))
+        return found

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.spool.allowance import Allowance
+    from agent.spool.claims import Claims
     from agent.spool.commits import Commits
     from agent.spool.losses import Losses
     from agent.spool.records import Draft, Mark
@@ -33,7 +34,7 @@ SEQUENCE_BLOCK = 256
 
 INSERT = """
 INSERT INTO item(id, source, filename, path, media_type, size, sha256, metadata, captured_at, origin, beside,
-boot_id, boot_s, time_trusted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+boot_id, boot_s, time_trusted, priority) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 MARK = """
 INSERT INTO known(source, path, inode, size, mtime_ns, sha256) VALUES (?, ?, ?, ?, ?, ?)
@@ -46,8 +47,18 @@ PROGRESS = "INSERT OR REPLACE INTO progress(source, path, fingerprint, next_fram
 class Inbox:
     """Takes drafts in, within the limits; one a process, used by every intake thread."""
 
-    def __init__(self, commits: Commits, shelf: Shelf, allowance: Allowance, *, losses: Losses, arrived: Bell) -> None:
+    def __init__(
+        self,
+        commits: Commits,
+        shelf: Shelf,
+        allowance: Allowance,
+        *,
+        claims: Claims,
+        losses: Losses,
+        arrived: Bell,
+    ) -> None:
         self._commits = commits
+        self._claims = claims
         self._shelf = shelf
         self._allowance = allowance
         self._losses = losses
@@ -99,6 +110,7 @@ class Inbox:
             raise
         self._allowance.give_back(sum(one.draft.size for one in batch), items=len(batch))
         self._clear_limbo()
+        self._claims.make_way(max(one.draft.priority for one in batch))
         self._arrived.ring()
 
     def abandon(self, staged: Staged) -> None:
@@ -177,6 +189,7 @@ class Inbox:
                     origin_text(draft.origin),
                     stored_path(one.beside, self._shelf.root) if one.beside else None,
                     *stored_stamp(draft.stamp),
+                    draft.priority,
                 ),
             )
             ledger.count(connection, draft.source, ledger.CAPTURED, draft.size)

@@ -1,7 +1,8 @@
 """The ledger: what became of every picture, per source, exact because it is counted where it happens.
 
 captured = delivered + waiting + quarantined + dropped (I2). `waiting` is what the others leave, so the law is a
-theorem of the rows and a test of the items: their count must agree.
+theorem of the rows and a test of the items: their count must agree. Two columns stand beside the law: what was skipped
+was never captured, so it is no promise; what a rule chose is captured already.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ CAPTURED = "captured"
 DELIVERED = "delivered"
 QUARANTINED = "quarantined"
 DROPPED = "dropped"
+SKIPPED = "skipped"
+CHOSEN = "chosen"
 DUPLICATE = "duplicate"
 
 COUNT = """
@@ -27,17 +30,22 @@ TALLY = "SELECT source, what, reason, items, bytes FROM tally ORDER BY source"
 # Everything that was captured and has not left: what waits and what is quarantined.
 HELD = """
 SELECT coalesce(sum(sign * bytes), 0) AS bytes, coalesce(sum(sign * items), 0) AS items
-FROM (SELECT bytes, items, CASE what WHEN 'captured' THEN 1 WHEN 'quarantined' THEN 0 ELSE -1 END AS sign FROM tally)
+FROM (SELECT bytes, items, CASE what WHEN 'captured' THEN 1 WHEN 'delivered' THEN -1 WHEN 'dropped' THEN -1 ELSE 0 END
+AS sign FROM tally)
 """
 WAITING = """
 SELECT source, sum(sign * items) AS items, sum(sign * bytes) AS bytes
-FROM (SELECT source, bytes, items, CASE what WHEN 'captured' THEN 1 ELSE -1 END AS sign FROM tally) GROUP BY source
+FROM (SELECT source, bytes, items, CASE what WHEN 'captured' THEN 1 ELSE -1 END AS sign FROM tally
+WHERE what IN ('captured', 'delivered', 'quarantined', 'dropped')) GROUP BY source
 """
 
 
 @dataclass(slots=True)
 class Account:
-    """One source's totals since its spool began, in items, and the bytes that it holds now."""
+    """One source's totals since its spool began, in items, and the bytes that it holds now.
+
+    `skipped` counts, by limit or rule, what was not worth the link; `chosen` by rule what was captured for its sake.
+    """
 
     captured: int = 0
     delivered: int = 0
@@ -45,6 +53,8 @@ class Account:
     quarantined: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     held_bytes: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    chosen: dict[str, int] = field(default_factory=dict)
 
     @property
     def waiting(self) -> int:
@@ -84,4 +94,8 @@ def accounts(rows: Iterable[sqlite3.Row]) -> dict[str, Account]:
             case "dropped":
                 account.dropped[row["reason"]] = account.dropped.get(row["reason"], 0) + items
                 account.held_bytes -= row["bytes"]
+            case "skipped":
+                account.skipped[row["reason"]] = items
+            case "chosen":
+                account.chosen[row["reason"]] = items
     return found

@@ -17,6 +17,7 @@ import structlog
 
 from agent.clock import utc_text
 from agent.errors import AgentError, Wait
+from agent.frame import PRIORITY
 from agent.spool import ledger
 from agent.spool.discard import bound_quarantine
 from agent.spool.durable import disk_errors, remove
@@ -206,6 +207,7 @@ class Reconciler:
                 None,
                 beside,
                 *stored_stamp(None),
+                PRIORITY,
             ),
         )
         ledger.count(connection, orphan.source, ledger.CAPTURED, found.size)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.clock import utc_text
-from agent.frame import EXTENSIONS, Item, Origin, Position
+from agent.frame import EXTENSIONS, PRIORITY, Item, Origin, Position
 
 if TYPE_CHECKING:
     import sqlite3
@@ -84,6 +84,7 @@ class Draft:
     mark: Mark | None = None
     position: Position | None = None
     stamp: Stamp | None = None
+    priority: int = PRIORITY
 
     @classmethod
     def of_bytes(cls, data: bytes, **fields: Any) -> Draft:  # noqa: ANN401 (the fields of Draft, checked by its own constructor)

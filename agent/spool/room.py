@@ -1,7 +1,8 @@
 """Room in a full spool, made at the cost of what waits already, as each source's policy says.
 
-Sources that are thinned share alike: the one that holds most gives first, whoever asks. What a person has to look at
-(the quarantine), what is being uploaded, and what belongs to a source that waits is never touched.
+Sources that are thinned share alike: of those with the lowest priority the one that holds most gives first, whoever
+asks; and of a source what has the lowest priority goes first. What a person has to look at (the quarantine), what is
+being uploaded, and what belongs to a source that waits is never touched.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ SPARE_SHARE = 512
 SWEEP_EVERY_S = 30.0
 PAGE = 2000
 MOMENTS = """
-SELECT id, julianday(captured_at) FROM item WHERE source = ? AND state = 'waiting' AND id > ? ORDER BY id LIMIT ?
+SELECT id, julianday(captured_at), priority FROM item WHERE source = ? AND state = 'waiting' AND id > ?
+ORDER BY id LIMIT ?
 """
 GIVEN_UP = "state = 'waiting' AND id IN (SELECT value FROM json_each(?))"
 
@@ -56,6 +58,7 @@ class Share:
     when_full: str
     items: int
     size: int
+    priority: int
 
     @property
     def spare_items(self) -> int:
@@ -136,8 +139,8 @@ class Room:
             policy = self._policies.get(row["source"], Policy())
             is_meant = row["source"] == source or asking == "thin"
             if is_meant and policy.when_full == asking and (policy.frees_disk or not missing.on_disk):
-                shares.append(Share(row["source"], asking, row["items"], row["bytes"]))
-        return sorted(shares, key=lambda share: share.items if missing.items else share.size, reverse=True)
+                shares.append(Share(row["source"], asking, row["items"], row["bytes"], policy.priority))
+        return sorted(shares, key=lambda share: (share.priority, -(share.items if missing.items else share.size)))
 
     def _take_from(self, share: Share, missing: Shortage) -> bool:
         for _ in range(2):  # the second time with a new plan: all that the first one named may be gone
@@ -152,15 +155,16 @@ class Room:
     def _plan(self, share: Share) -> deque[int]:
         """Name the items to give up next, of those that are in no uploader's hand."""
         in_hand = self._claims.in_hand()
-        ids, moments = array("q"), array("d")
+        ids, moments, priorities = array("q"), array("d"), array("b")
         page = self._reader.all(MOMENTS, share.source, 0, PAGE)
         while page:
             free = [row for row in page if row[0] not in in_hand]
             ids.extend(row[0] for row in free)
             moments.extend(row[1] or 0.0 for row in free)
+            priorities.extend(row[2] for row in free)
             page = self._reader.all(MOMENTS, share.source, page[-1][0], PAGE) if len(page) == PAGE else []
         choose = thinning.sparest if share.when_full == "thin" else thinning.oldest
-        return deque(ids[at] for at in choose(moments))
+        return deque(ids[at] for at in thinning.lowest(moments, priorities, choose))
 
     def _drop(self, items: Sequence[int], reason: str) -> list[Discarded]:
         """Record, then remove; an item that an uploader has in its hand is left alone."""

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 # In this order, so that the totals can be made true at the end. The key orders the two passes.
-TABLES = {"meta": "key", "item": "id", "receipt": "item_id", "leftover": "item_id", "known": "path", "progress": "path"}
+TABLES = {
+    "meta": "key",
+    "item": "id",
+    "receipt": "item_id",
+    "leftover": "item_id",
+    "known": "path",
+    "progress": "path",
+    "chosen": "source",
+}
 SUFFIXES = ("-wal", "-shm", "")
 ASIDE = [f"damaged-{number:02d}.sqlite3" for number in range(100)]
 

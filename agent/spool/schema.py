@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 INDEX = "index.sqlite3"
 DAMAGED = "index.damaged"  # left beside an index that turned out to be damaged while in use
 UNDECODABLE = "Could not decode to UTF-8"  # Python's own answer to damaged text, without an SQLite code
@@ -28,6 +28,7 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- One row an item that waits or is quarantined. `path` is relative to the spool, or absolute where the picture was
 -- adopted beside its original. `not_before` is on the boot clock; 0 is "ready". `boot_s` is the moment of the capture
 -- on the boot clock of `boot_id`; `time_trusted` is 0 where the clock that gave `captured_at` may have been wrong.
+-- What has a higher `priority` (0 to 9) goes first, and gives way last.
 CREATE TABLE item(
     id INTEGER PRIMARY KEY,
     source TEXT NOT NULL,
@@ -48,9 +49,10 @@ CREATE TABLE item(
     beside BLOB,
     boot_id TEXT,
     boot_s REAL,
-    time_trusted INTEGER
+    time_trusted INTEGER,
+    priority INTEGER NOT NULL DEFAULT 5
 );
-CREATE INDEX item_due ON item(not_before, id) WHERE state = 'waiting';
+CREATE INDEX item_due ON item(not_before, priority DESC, id) WHERE state = 'waiting';
 CREATE INDEX item_quarantined ON item(id) WHERE state = 'quarantined';
 CREATE INDEX item_mistimed ON item(boot_id, id) WHERE time_trusted = 0 AND boot_s IS NOT NULL;
 
@@ -74,7 +76,8 @@ CREATE TABLE receipt(
 -- Files whose end is decided and durable, but that may still lie on the disk.
 CREATE TABLE leftover(item_id INTEGER PRIMARY KEY, path BLOB NOT NULL, origin TEXT, beside BLOB);
 
--- Watched files that were adopted, so that a kept one is not sent again. The inode finds a renamed file.
+-- Watched files that were adopted, so that a kept one is not sent again, and those that the choice left out, with what
+-- it was that `skipped` them. The inode finds a renamed file.
 CREATE TABLE known(
     source TEXT NOT NULL,
     path BLOB NOT NULL,
@@ -82,6 +85,7 @@ CREATE TABLE known(
     size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL,
     sha256 TEXT NOT NULL,
+    skipped TEXT,
     PRIMARY KEY (source, path)
 ) WITHOUT ROWID;
 CREATE INDEX known_inode ON known(inode);
@@ -95,7 +99,11 @@ CREATE TABLE progress(
     PRIMARY KEY (source, path)
 ) WITHOUT ROWID;
 
--- The ledger: per source, captured = delivered + waiting + quarantined + dropped, in items and in bytes.
+-- What a source's choice remembers of what it kept: prints, counts by hour and day, when a class was seen last.
+CREATE TABLE chosen(source TEXT PRIMARY KEY, past TEXT NOT NULL) WITHOUT ROWID;
+
+-- The ledger: per source, captured = delivered + waiting + quarantined + dropped, in items and in bytes. What was
+-- skipped was never captured; what was chosen by a rule is among what was captured.
 CREATE TABLE tally(
     source TEXT NOT NULL,
     what TEXT NOT NULL,
@@ -113,7 +121,14 @@ MIGRATIONS = {
     ALTER TABLE item ADD COLUMN boot_s REAL;
     ALTER TABLE item ADD COLUMN time_trusted INTEGER;
     CREATE INDEX item_mistimed ON item(boot_id, id) WHERE time_trusted = 0 AND boot_s IS NOT NULL;
-    """
+    """,
+    2: """
+    ALTER TABLE item ADD COLUMN priority INTEGER NOT NULL DEFAULT 5;
+    DROP INDEX item_due;
+    CREATE INDEX item_due ON item(not_before, priority DESC, id) WHERE state = 'waiting';
+    ALTER TABLE known ADD COLUMN skipped TEXT;
+    CREATE TABLE chosen(source TEXT PRIMARY KEY, past TEXT NOT NULL) WITHOUT ROWID;
+    """,
 }
 
 

@@ -134,7 +134,7 @@ class Spool:
             clock=clock,
         )
         self.allowance = Allowance(limits, measure=self.usage, room=room, reserve=reserve)
-        self.inbox = Inbox(self._commits, shelf, self.allowance, losses=losses, arrived=self.arrived)
+        self.inbox = Inbox(self._commits, shelf, self.allowance, claims=claims, losses=losses, arrived=self.arrived)
         self.outbox = Outbox(
             self._commits,
             self.reader,

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 SHARE = 8  # of a source's items, one in so many is named by one look
 MOST = 4096  # named by one look, which bounds its memory
@@ -43,6 +43,20 @@ def sparest(moments: Sequence[float]) -> list[int]:
 def oldest(moments: Sequence[float]) -> list[int]:
     """Return the positions to give up, an eighth or so of them, in that order: the oldest."""
     return list(_in_time(moments)[: _wanted(len(moments))])
+
+
+def lowest(
+    moments: Sequence[float], priorities: Sequence[int], choose: Callable[[Sequence[float]], list[int]]
+) -> list[int]:
+    """Return the positions that `choose` gives up among those of the lowest priority.
+
+    A few of a low priority do not outlast what is more important: where `choose` would keep them all, all of them go.
+    """
+    least = min(priorities, default=0)
+    if all(priority == least for priority in priorities):
+        return choose(moments)
+    low = [at for at, priority in enumerate(priorities) if priority == least]
+    return [low[at] for at in choose([moments[at] for at in low])] or low
 
 
 def _wanted(count: int) -> int:

@@ -63,6 +63,8 @@ def _read_ledger(house: House, found: Audit) -> None:
     found.duplicates, found.quarantined = results["duplicate"], states["quarantined"]
     if counted["captured"] != counted["delivered"] + states.total() + counted["dropped"]:
         found.lost.append(f"the ledger does not add up: {dict(counted)}, {dict(states)}")
+    if counted["skipped"]:
+        found.lost.append(f"{counted['skipped']} were skipped, though nothing is to be chosen")
     if counted["delivered"] != results.total() or counted["quarantined"] != states["quarantined"]:
         found.lost.append(f"rows and ledger differ: {dict(counted)}, {dict(states)}, {dict(results)}")
     if states["waiting"]:

@@ -49,6 +49,14 @@ def test_what_is_there_is_taken_as_it_is(still: YardMaker) -> None:
     assert yard.deliver() == [WHOLE, png]
 
 
+def test_a_folders_priority_is_that_of_its_pictures(still: YardMaker) -> None:
+    """What comes from an important folder is marked as such when it is taken."""
+    yard = still(priority=8)
+    yard.put("a.jpg")
+    yard.settle()
+    assert [row["priority"] for row in yard.rows("SELECT priority FROM item")] == [8]
+
+
 def test_older_files_get_the_lower_numbers(still: YardMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is due together is taken in the order of the files' times, whatever the folder's order, batch by batch."""
     monkeypatch.setattr(directory, "BATCH", 4)

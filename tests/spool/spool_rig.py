@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 
 from agent.errors import BadPicture
-from agent.frame import JPEG, Origin, Receipt
+from agent.frame import JPEG, PRIORITY, Origin, Receipt
 from agent.spool.budget import Limits
 from agent.spool.ledger import TALLY, accounts
 from agent.spool.reconcile import Found
@@ -108,9 +108,17 @@ class How(TypedDict, total=False):
     copy: bool
 
 
-def draft(data: bytes, *, source: str = "cam-1", position: Position | None = None, at: datetime = SEEN) -> Draft:
+def draft(
+    data: bytes,
+    *,
+    source: str = "cam-1",
+    position: Position | None = None,
+    at: datetime = SEEN,
+    priority: int = PRIORITY,
+) -> Draft:
     """Make a draft of a camera's picture."""
-    return Draft(source, at, JPEG, len(data), sha(data), f'{{"source": "{source}"}}', data, position=position)
+    metadata = f'{{"source": "{source}"}}'
+    return Draft(source, at, JPEG, len(data), sha(data), metadata, data, position=position, priority=priority)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ENTRIES = st.tuples(
     st.sampled_from(["door", "cam"]),
-    st.sampled_from(["delivered", "duplicate", "dropped", "quarantined", "waiting"]),
+    st.sampled_from(["delivered", "duplicate", "dropped", "quarantined", "waiting", "skipped"]),
     st.integers(min_value=1, max_value=10**9),
 )
 
@@ -37,9 +37,16 @@ def fates(entries: list[tuple[str, str, int]], fate: str) -> Iterator[int]:
 
 @given(st.lists(ENTRIES, max_size=30))
 def test_i2_the_books_balance_for_any_history(entries: list[tuple[str, str, int]]) -> None:
-    """Per source, captured is what was delivered, waits, is quarantined or was dropped, in items and in bytes."""
+    """Per source, captured is what was delivered, waits, is quarantined or was dropped, in items and in bytes.
+
+    What was skipped, and what a rule chose, is told beside it, and changes nothing of that.
+    """
     with books() as connection:
         for source, fate, size in entries:
+            ledger.count(connection, source, ledger.CHOSEN, size, reason="people")
+            if fate == "skipped":
+                ledger.count(connection, source, ledger.SKIPPED, size, reason="blur")
+                continue
             ledger.count(connection, source, ledger.CAPTURED, size)
             if fate == "duplicate":
                 ledger.count(connection, source, ledger.DELIVERED, size, reason=ledger.DUPLICATE)
@@ -48,7 +55,9 @@ def test_i2_the_books_balance_for_any_history(entries: list[tuple[str, str, int]
         account = ledger.accounts(connection.execute(ledger.TALLY)).get("door", Account())
         held, items = ledger.held(connection)
         waiting = {row["source"]: (row["items"], row["bytes"]) for row in connection.execute(ledger.WAITING)}
-    assert account.captured == sum(source == "door" for source, *_ in entries)
+    assert account.captured == sum(source == "door" and fate != "skipped" for source, fate, _ in entries)
+    assert account.skipped.get("blur", 0) == len(list(fates(entries, "skipped")))
+    assert account.chosen.get("people", 0) == sum(source == "door" for source, *_ in entries)
     assert account.waiting == len(list(fates(entries, "waiting")))
     assert account.quarantined == len(list(fates(entries, "quarantined")))
     assert account.duplicates == len(list(fates(entries, "duplicate")))

@@ -192,9 +192,13 @@ def test_metadata_that_is_none_of_ours_is_left(tmp_path: Path, clock: FakeClock)
 
 
 def downgrade(directory: Path) -> None:
-    """Make an index what the release before wrote: no columns for stamps, format 1."""
+    """Make an index what an early release wrote: no columns for stamps and priorities, format 1."""
     with closing(sqlite3.connect(directory / INDEX)) as connection:
-        connection.execute("DROP INDEX item_mistimed")
+        connection.executescript(
+            "DROP INDEX item_mistimed; DROP INDEX item_due; ALTER TABLE item DROP COLUMN priority;"
+            "CREATE INDEX item_due ON item(not_before, id) WHERE state = 'waiting';"
+            "ALTER TABLE known DROP COLUMN skipped; DROP TABLE chosen;"
+        )
         for column in V1_COLUMNS:
             connection.execute(f"ALTER TABLE item DROP COLUMN {column}")
         connection.execute("PRAGMA user_version = 1")

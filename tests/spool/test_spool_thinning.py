@@ -3,12 +3,16 @@ from __future__ import annotations
 import random
 from collections import deque
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.spool.thinning import FEWEST, MOST, SHARE, oldest, sparest
+from agent.spool.thinning import FEWEST, MOST, SHARE, lowest, oldest, sparest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
 MOMENTS = st.lists(st.floats(min_value=0, max_value=1e9, allow_nan=False), max_size=200)
@@ -71,6 +75,22 @@ def test_the_oldest_are_the_oldest(moments: list[float]) -> None:
     """Nothing that stays was captured before what goes, and the oldest of all goes first."""
     gone = [moments[at] for at in oldest(moments)]
     assert gone == sorted(moments)[: max(1, len(moments) // SHARE)]
+
+
+@QUICK
+@given(st.lists(st.tuples(st.floats(0, 1e9), st.integers(0, 9)), max_size=100), st.sampled_from([sparest, oldest]))
+def test_the_lowest_priority_goes_first(
+    held: list[tuple[float, int]], choose: Callable[[Sequence[float]], list[int]]
+) -> None:
+    """Nothing goes while something of a lower priority waits, and something goes wherever priorities differ."""
+    moments, priorities = [moment for moment, _ in held], [priority for _, priority in held]
+    gone = lowest(moments, priorities, choose)
+    assert {priorities[at] for at in gone} <= {min(priorities, default=0)}
+    assert len(gone) == len(set(gone))
+    if len(set(priorities)) < 2:
+        assert gone == choose(moments)
+    else:
+        assert gone
 
 
 @pytest.mark.parametrize("choose", [sparest, oldest])
