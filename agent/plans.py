@@ -46,6 +46,8 @@ def camera_plan(camera: CameraSettings, encode: EncodeSettings) -> CameraPlan:
         quality=encode.quality,
         max_side=encode.max_side,
         passthrough=encode.passthrough,
+        crop=camera.crop,
+        masks=camera.mask,
         open_timeout_s=camera.open_timeout_s,
         stall_timeout_s=camera.stall_timeout_s,
     )

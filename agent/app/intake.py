@@ -86,7 +86,13 @@ class IntakeParts:
             once=self._once,
         )
 
-    def camera(self, camera: CameraSettings, spool: Spool, observe: Callable[[CameraState], None]) -> Camera:
+    def camera(
+        self,
+        camera: CameraSettings,
+        spool: Spool,
+        darkroom: PictureChild,
+        observe: Callable[[CameraState], None],
+    ) -> Camera:
         """Make the parent's side of one camera."""
         live = parse_source(camera.source).live
         intake = FrameIntake(
@@ -104,6 +110,7 @@ class IntakeParts:
             stop=self._stop,
             clock=self._clock,
             rng=self._rng,
+            darkroom=darkroom,
             resume=lambda path, fingerprint: spool.history.progress(camera.name, path, fingerprint),
             environment=self._environment.children,
             observe=observe,

@@ -107,6 +107,8 @@ class CameraSettings(Section):
         pattern=r"^[ -~]{4}$",
         description='Pixel format to ask the camera for, four characters such as "MJPG".',
     )
+    crop: Crop = crop_field()
+    mask: Masks = mask_field()
     open_timeout_s: Timeout = Field(default=10.0, description="Longest wait for the camera to open, in seconds.")
     stall_timeout_s: Timeout = Field(
         default=10.0, description="Silence after which the camera is reopened, in seconds."

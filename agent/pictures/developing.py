@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from agent.errors import BadPicture
+from agent.pictures.inspect import NotWhole, PictureLimits, inspect
+from agent.pictures.tape import opened
+
 if TYPE_CHECKING:
     from agent.pictures.inspect import Picture
     from agent.pictures.transform import Recipe, Transform
+
+
+# What is passed on was never limited by pixels; what is decoded is limited by the child's own limits.
+_ANY_FRAME = PictureLimits(max_bytes=10**9, max_pixels=10**9)
 
 
 class Darkroom(Protocol):
@@ -51,3 +59,12 @@ class Developer:
     def develop(self, source: bytes | int, transform: Transform) -> bytes:
         """Return the JPEG that is sent; raises as `PictureChild.convert` does."""
         return self._darkroom.convert(source, quality=self._encoding.quality, transform=transform)
+
+    def develop_frame(self, jpeg: bytes) -> bytes:
+        """Return what is sent of a frame that is a JPEG already; raises `BadPicture` where it is no whole one, too."""
+        with opened(jpeg) as descriptor:
+            try:
+                transform = self.transform(inspect(descriptor, _ANY_FRAME))
+                return jpeg if transform is None else self.develop(descriptor, transform)
+            except NotWhole as error:  # there is no more to come
+                raise BadPicture(str(error)) from error

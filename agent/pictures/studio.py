@@ -17,7 +17,7 @@ from agent.pictures.dialogue import Dialogue
 from agent.pictures.exif import with_orientation
 from agent.pictures.inspect import NotWhole, Picture, inspect
 from agent.pictures.limits import PictureLimits
-from agent.pictures.tape import pieces
+from agent.pictures.tape import opened, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,7 +99,7 @@ class PictureChild:
 
     @contextlib.contextmanager
     def _inspected(self, source: bytes | int) -> Iterator[tuple[int, Picture]]:
-        with _opened(source) as descriptor:
+        with opened(source) as descriptor:
             yield descriptor, inspect(descriptor, self._limits)
 
     def _ask(self, operation: str, descriptor: int, picture: Picture, **options: Any) -> bytes:  # noqa: ANN401 (JSON)
@@ -166,13 +166,3 @@ def _check(answer: Mapping[str, object]) -> None:
         )
     if "error" in answer:
         raise BadPicture(str(answer["error"]))
-
-
-@contextlib.contextmanager
-def _opened(source: bytes | int) -> Iterator[int]:
-    if isinstance(source, int):
-        yield source
-        return
-    with os.fdopen(os.memfd_create("picture"), "w+b", buffering=0) as file:
-        file.write(source)
-        yield file.fileno()

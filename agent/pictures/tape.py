@@ -94,6 +94,17 @@ def pieces(descriptor: int, offset: int, count: int) -> Iterator[bytes]:
 
 
 @contextmanager
+def opened(source: bytes | int) -> Iterator[int]:
+    """Hand out a descriptor of what is a picture already, or an open descriptor as it is."""
+    if isinstance(source, int):
+        yield source
+        return
+    with os.fdopen(os.memfd_create("picture"), "w+b", buffering=0) as file:
+        file.write(source)
+        yield file.fileno()
+
+
+@contextmanager
 def steady(descriptor: int) -> Iterator[int]:
     """Hand out the size of an open file, and raise `NotWhole` where the file changed under the body.
 

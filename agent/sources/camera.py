@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from agent.clock import Clock
     from agent.frame import Position
+    from agent.pictures.developing import Darkroom
     from agent.sources.feeds import Event
     from agent.workers import Stop
 
@@ -43,7 +44,8 @@ OFFER_AGAIN_S = 1.0
 class Camera:
     """One configured source of frames; `run` is the body of its thread.
 
-    `deliver` takes a frame and returns when it is durable or dropped; it may raise `Wait`. `resume` tells how far an
+    `deliver` takes a frame and returns when it is durable or dropped; it may raise `Wait`. `darkroom` develops what a
+    program writes; frames of all else are developed where they are grabbed. `resume` tells how far an
     earlier run read a file (path, fingerprint). `environment` is what children may see of the agent's own, already
     without its secrets. `observe` gets the state whenever it changes.
     """
@@ -56,6 +58,7 @@ class Camera:
         stop: Stop,
         clock: Clock,
         rng: random.Random,
+        darkroom: Darkroom,
         resume: Callable[[str, str], Position | None],
         environment: Mapping[str, str],
         observe: Callable[[CameraState], None] = lambda _: None,
@@ -67,7 +70,7 @@ class Camera:
         self._clock = clock
         self._patience = Patience(rng)
         self._resume = resume
-        self._opener = Opener(plan, self._source, environment=environment, stop=stop, clock=clock)
+        self._opener = Opener(plan, self._source, darkroom=darkroom, environment=environment, stop=stop, clock=clock)
         self._report = Report(CameraState(plan.name, self._source.shown), observe, clock)
 
     def run(self) -> None:
@@ -93,7 +96,8 @@ class Camera:
 
     def _lost(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, Reopen):
+        # At a stop the picture child may have ended first.
+        if isinstance(error, Reopen) and not self._stop.is_set():
             self._report.lost(error, state.upcoming_sleep)
 
     def _watch(self, wakeup: Wakeup) -> None:

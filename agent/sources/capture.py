@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 
 from agent.errors import BadPicture, Reopen
+from agent.pictures.pixels import prepared
+from agent.pictures.transform import Recipe
 from agent.sources import mjpeg
 from agent.sources.grammar import redact
 
@@ -106,6 +108,7 @@ class Capture:
     def __init__(self, video: Video, order: Order) -> None:
         self._video = video
         self._order = order
+        self._recipe = Recipe(order.crop, order.masks, order.max_side)
         self._raw = self._passes_through() and video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         self._previous = b""
         self._same = 0
@@ -118,6 +121,8 @@ class Capture:
             and order.kind in {"index", "device"}
             and _fourcc_text(video.get(cv2.CAP_PROP_FOURCC)) in OWN_JPEGS
             and not 0 < order.max_side < longest
+            and order.crop is None
+            and not order.masks
         )
 
     def asked(self) -> str:
@@ -162,8 +167,10 @@ class Capture:
         jpeg, seen = self._own_jpeg(pixels.tobytes()) if self._raw else (self._encoded(pixels), pixels)
         if int(seen.max()) < DARKEST:
             raise BadPicture("black")
-        self._same = self._same + 1 if jpeg == self._previous else 1
-        self._previous = jpeg
+        # What a crop or a mask leaves may well be still: the whole frame tells whether the camera is alive.
+        whole = pixels.tobytes() if self._order.masks or self._order.crop else jpeg
+        self._same = self._same + 1 if whole == self._previous else 1
+        self._previous = whole
         if self._same >= FROZEN_AFTER:
             raise BadPicture("frozen")
         return jpeg
@@ -191,18 +198,12 @@ class Capture:
         return jpeg, small
 
     def _encoded(self, pixels: Any) -> bytes:  # noqa: ANN401 (see above)
+        height, width = pixels.shape[:2]
+        steps = self._recipe.for_picture(width, height).steps()
         try:
-            done, jpeg = cv2.imencode(".jpg", self._fitted(pixels), [cv2.IMWRITE_JPEG_QUALITY, self._order.quality])
+            done, jpeg = cv2.imencode(".jpg", prepared(pixels, steps), [cv2.IMWRITE_JPEG_QUALITY, self._order.quality])
         except cv2.error:
             raise BadPicture("empty") from None
         if not done:
             raise BadPicture("empty")
         return jpeg.tobytes()
-
-    def _fitted(self, pixels: Any) -> Any:  # noqa: ANN401 (see above)
-        height, width = pixels.shape[:2]
-        scale = self._order.max_side / max(height, width)
-        if not 0 < scale < 1:
-            return pixels
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

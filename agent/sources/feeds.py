@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agent.annotations.record import read_record
-from agent.errors import Reject, Reopen
+from agent.errors import BadPicture, Reject, Reopen
 from agent.sources.mjpeg import Splitter
 from agent.sources.pacing import live_pace
 from agent.sources.wire import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from agent.clock import Clock
     from agent.frame import Labels
@@ -147,11 +147,17 @@ def _labels(record: object) -> Labels | None:
 
 
 def program_feed(
-    child: Child, stop: Stop, clock: Clock, *, interval_s: float, stall_timeout_s: float
+    child: Child,
+    stop: Stop,
+    clock: Clock,
+    *,
+    interval_s: float,
+    stall_timeout_s: float,
+    develop: Callable[[bytes], bytes] | None = None,
 ) -> Generator[Event]:
-    """Yield what a program writes; each picture is stamped when it is read."""
+    """Yield what a program writes, developed where that is wanted; each picture is stamped when it is read."""
     listener = Listener(child, stop, clock, stall_timeout_s)
-    splitter, pace, seen = Splitter(), live_pace(interval_s), 0
+    splitter, pace, seen, undecodable = Splitter(), live_pace(interval_s), 0, 0
     for data in listener.chunks():
         pictures = splitter.feed(data)
         if not pictures:
@@ -160,10 +166,17 @@ def program_feed(
         if not seen:
             yield Opened()
         seen += len(pictures)
-        yield Pulse(seen, {"torn": splitter.torn} if splitter.torn else {})
+        bad = {"torn": splitter.torn, "undecodable": undecodable}
+        yield Pulse(seen, {kind: count for kind, count in bad.items() if count})
         boot, wall = clock.boot(), clock.wall()
         if pace.due(boot):
             pace.take(boot)
-            yield from (Shot(picture, wall, boot) for picture in (pictures if interval_s <= 0 else pictures[-1:]))
+            for picture in pictures if interval_s <= 0 else pictures[-1:]:
+                try:
+                    developed = develop(picture) if develop else picture
+                except BadPicture:
+                    undecodable += 1
+                else:
+                    yield Shot(developed, wall, boot)
         if clock.boot() - boot > LATE_S:
             seen += listener.skip_backlog(splitter)

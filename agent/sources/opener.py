@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from agent.errors import BadPicture, Reject, Reopen, Wait
+from agent.pictures.developing import Developer
 from agent.sources.children import Child
 from agent.sources.feeds import grabber_feed, program_feed
 from agent.sources.wire import Order
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from agent.clock import Clock
+    from agent.pictures.developing import Darkroom
     from agent.sources.children import Wakeup
     from agent.sources.clips import Clip
     from agent.sources.feeds import Event
@@ -42,9 +45,17 @@ class Opener:
     """Opens one source; the child lives as long as the feed that is returned, so close the feed."""
 
     def __init__(
-        self, plan: CameraPlan, source: Source, *, environment: Mapping[str, str], stop: Stop, clock: Clock
+        self,
+        plan: CameraPlan,
+        source: Source,
+        *,
+        darkroom: Darkroom,
+        environment: Mapping[str, str],
+        stop: Stop,
+        clock: Clock,
     ) -> None:
         self._plan = plan
+        self._developer = Developer(darkroom, plan.encoding, plan.recipe)
         self._source = source
         self._environment = environment
         self._stop = stop
@@ -65,8 +76,25 @@ class Opener:
         plan = self._plan
         with Child(self._source.arguments, self._environment, wakeup) as child:
             yield from program_feed(
-                child, self._stop, self._clock, interval_s=plan.interval_s, stall_timeout_s=plan.stall_timeout_s
+                child,
+                self._stop,
+                self._clock,
+                interval_s=plan.interval_s,
+                stall_timeout_s=plan.stall_timeout_s,
+                develop=self._develop if plan.develops else None,
             )
+
+    def _develop(self, jpeg: bytes) -> bytes:
+        """Return what is sent of a program's picture: the grabber that does it for other sources is not there.
+
+        Raises `BadPicture` for this one, and `Reopen` where no picture can be developed now.
+        """
+        try:
+            return self._developer.develop_frame(jpeg)
+        except BadPicture:
+            raise
+        except (Reject, Wait) as error:
+            raise Reopen(error.what, remedy=error.remedy) from error
 
     def _grabber(self, wakeup: Wakeup, order: Order) -> Generator[Event]:
         with Child(GRABBER, grabber_environment(self._environment), wakeup, order.line()) as child:
@@ -92,6 +120,8 @@ class Opener:
             quality=plan.quality,
             max_side=plan.max_side,
             passthrough=plan.passthrough,
+            crop=plan.crop,
+            masks=plan.masks,
             open_timeout_s=plan.open_timeout_s,
             stall_timeout_s=plan.stall_timeout_s,
             start_frame=start_frame,

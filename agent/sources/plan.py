@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.pictures.developing import Encoding
+from agent.pictures.transform import Recipe
+
+if TYPE_CHECKING:
+    from agent.pictures.masks import Corners
+    from agent.pictures.transform import Rectangle
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +18,7 @@ class CameraPlan:
     """What a camera is to do.
 
     `interval_s` 0 takes every frame. `width`, `height` and `fourcc` are asked of USB cameras (`fourcc` None: MJPG).
-    `quality`, `max_side` (pixels, 0: as they come) and `passthrough` do not reach the pictures of a `cmd:` program.
+    `crop` and `masks` are in fractions, `max_side` in pixels (0: as they come).
     """
 
     name: str
@@ -22,5 +30,22 @@ class CameraPlan:
     quality: int = 90
     max_side: int = 0
     passthrough: bool = True
+    crop: Rectangle | None = None
+    masks: tuple[Corners, ...] = ()
     open_timeout_s: float = 10.0
     stall_timeout_s: float = 10.0
+
+    @property
+    def develops(self) -> bool:
+        """Tell whether any frame may be another one than the source gives."""
+        return not self.passthrough or self.recipe != Recipe()
+
+    @property
+    def encoding(self) -> Encoding:
+        """How frames are encoded."""
+        return Encoding(self.quality, self.max_side, self.passthrough)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is wanted of every frame."""
+        return Recipe(self.crop, self.masks, self.max_side)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import BadPicture, Reject, Reopen, Wait
 from agent.pictures.inspect import PictureLimits, inspect
+from agent.pictures.studio import PictureChild
 from agent.sources.children import Wakeup
 from agent.sources.clips import Clip, files
 from agent.sources.feeds import Opened, Pulse, Shot
@@ -151,9 +152,12 @@ def try_source(plan: CameraPlan, *, seconds: float, environment: Mapping[str, st
     source = parse_source(plan.source)
     examiner, problem, remedy = Examiner(Trial(source.shown, source.kind), clock.boot()), "", ""
     stop = Stop()
-    opener = Opener(replace(plan, interval_s=EVERY_S), source, environment=environment, stop=stop, clock=clock)
+    darkroom = PictureChild(environment=environment, limits=LIMITS)
+    opener = Opener(
+        replace(plan, interval_s=EVERY_S), source, darkroom=darkroom, environment=environment, stop=stop, clock=clock
+    )
     try:
-        with closing(Wakeup(stop)) as wakeup, closing(_feed(opener, source, wakeup)) as feed:
+        with closing(darkroom), closing(Wakeup(stop)) as wakeup, closing(_feed(opener, source, wakeup)) as feed:
             for event in feed:
                 examiner.note(event, clock.boot())
                 if examiner.done(clock.boot(), seconds):

@@ -15,10 +15,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.errors import Reopen
 from agent.sources.mjpeg import LARGEST
+
+if TYPE_CHECKING:
+    from agent.pictures.masks import Corners
+    from agent.pictures.transform import Rectangle
 
 LONGEST_LINE = 256 * 1024
 """A thousand boxes of a detector fit, at 120 bytes each."""
@@ -43,6 +47,8 @@ class Order:
     quality: int = 90
     max_side: int = 0
     passthrough: bool = True
+    crop: Rectangle | None = None
+    masks: tuple[Corners, ...] = ()
     open_timeout_s: float = 10.0
     stall_timeout_s: float = 10.0
     start_frame: int = 0
@@ -56,7 +62,13 @@ class Order:
     @classmethod
     def read(cls, line: bytes) -> Order:
         """Return the order that a line holds."""
-        return cls(**json.loads(line))
+        facts = json.loads(line)
+        crop, masks = facts.pop("crop"), facts.pop("masks")
+        return cls(
+            **facts,
+            crop=None if crop is None else tuple(crop),
+            masks=tuple(tuple((x, y) for x, y in mask) for mask in masks),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from agent.clock import SystemClock
 from agent.errors import Wait
+from agent.pictures.studio import PictureChild
 from agent.sources.camera import Camera, CameraPlan, CameraState
 from agent.workers import Nursery, Stop
 
@@ -110,6 +111,7 @@ class Running:
         self.full = False
         self.stop = Stop()
         self.on_frame: Callable[[Frame], None] = lambda _: None
+        self.darkroom = PictureChild(environment=environment)
         self._changed = threading.Condition()
         self._nursery = Nursery(self.stop)
         self._camera = Camera(
@@ -118,6 +120,7 @@ class Running:
             stop=self.stop,
             clock=SystemClock(),
             rng=dice(1),
+            darkroom=self.darkroom,
             resume=lambda path, fingerprint: self.positions.get((path, fingerprint)),
             environment=environment,
             observe=self._observe,
@@ -152,6 +155,7 @@ class Running:
         """Stop the camera; return how many seconds its thread took to end."""
         began = time.monotonic()
         self.stop.set()
+        self.darkroom.close()
         assert not self._nursery.join(5.0), "the camera did not stop"
         assert self._nursery.failure is None
         return time.monotonic() - began

@@ -246,11 +246,13 @@ def test_a_grabber_dies_with_the_process_that_started_it(server: MjpegServer, tm
     script.write_text(
         "import os, random\n"
         "from agent.clock import SystemClock\n"
+        "from agent.pictures.studio import PictureChild\n"
         "from agent.sources.camera import Camera, CameraPlan\n"
         "from agent.workers import Stop\n"
         f"plan = CameraPlan('gate', {server.url!r}, stall_timeout_s=60)\n"
         "Camera(plan, deliver=lambda frame: print('frame', flush=True), stop=Stop(), clock=SystemClock(),\n"
-        "       rng=random.Random(), resume=lambda *_: None, environment=os.environ).run()\n"
+        "       rng=random.Random(), darkroom=PictureChild(environment={}), resume=lambda *_: None,\n"
+        "       environment=os.environ).run()\n"
     )
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None

@@ -23,6 +23,8 @@ def test_an_order_survives_its_line() -> None:
     """What the parent orders is what the grabber reads, on one line."""
     order = Order("stream", "rtsp://u:p@cam/\n", 42, interval_s=0.5, width=1280, fourcc="MJPG", mtime=1.25)
     assert Order.read(order.line()) == order
+    framed = Order("0", "0", 42, crop=(0.0, 0.1, 1.0, 0.9), masks=(((0.0, 0.0), (1.0, 0.0), (0.5, 0.5)),))
+    assert Order.read(framed.line()) == framed
     assert order.line().count(b"\n") == 1
     assert "rtsp" not in repr(order)
 
