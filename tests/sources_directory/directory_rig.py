@@ -78,6 +78,7 @@ class Plan(TypedDict, total=False):
     move_to: Path | None
     crop: Rectangle | None
     masks: tuple[Corners, ...]
+    priority: int
 
 
 @cache
