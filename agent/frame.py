@@ -46,7 +46,7 @@ class Labels:
     No annotations (`()`) means that the model ran and found nothing; a picture without `Labels` means that
     nothing is known. `model` and `captured_at` are set where the sidecar names them. `dropped` counts the boxes of
     which nothing lies within the picture, `unnamed` those whose class is an index that no name was given for, `masked`
-    those that a privacy mask hides.
+    those that a privacy mask hides, `skipped` objects that have no box, `unsure` those whose confidence was too low.
     """
 
     annotations: tuple[Annotation, ...]
@@ -55,6 +55,8 @@ class Labels:
     dropped: int = 0
     unnamed: int = 0
     masked: int = 0
+    skipped: int = 0
+    unsure: int = 0
 
 
 @dataclass(frozen=True, slots=True)

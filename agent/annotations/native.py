@@ -12,56 +12,45 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from agent.annotations.boxes import FAR_OUT, PIXELS, box_inside
-from agent.annotations.document import parse
-from agent.frame import Annotation, Labels, Model
+from agent.annotations.sheet import relative, score
+from agent.frame import Labels, Model
 
 if TYPE_CHECKING:
-    from agent.annotations.boxes import Geometry
     from agent.annotations.document import Field
-    from agent.annotations.sidecar import Sidecar
+    from agent.annotations.sheet import Sheet
 
 _SCHEMA = 1
 _SIDES = 4
 
 
-def read(sidecar: Sidecar) -> Labels:
+def signs(root: Field) -> str:
+    """Return what tells this format from others; nothing where it is another one."""
+    return "" if not root.has("annotations") or root.has("images") else "`annotations`"
+
+
+def read(root: Field, sheet: Sheet) -> Labels:
     """Return what a native sidecar or a metadata JSON says."""
-    root = parse(sidecar)
     # A COCO data set has `annotations` as well; an empty one must not pass for "nothing found".
-    if not isinstance(root.value, dict) or "annotations" not in root.value or "images" in root.value:
-        raise sidecar.bad("", "expected an object with `annotations`, a list of {class_value, type, geometry}")
+    if not root.has("annotations") or root.has("images"):
+        raise sheet.sidecar.bad("", "expected an object with `annotations`, a list of {class_value, type, geometry}")
     schema = root.get("schema")
     if schema is not None and (schema.value != _SCHEMA or schema.value is True):
         schema.fail(f"must be {_SCHEMA}")
-    seen = [_annotation(entry) for entry in root.need("annotations").items()]
-    kept = tuple(annotation for annotation in seen if annotation is not None)
-    return Labels(kept, _model(root), _captured_at(root), dropped=len(seen) - len(kept))
+    for entry in root.need("annotations").items():
+        _annotate(entry, sheet)
+    return sheet.labels(_model(root), _captured_at(root))
 
 
-def _annotation(entry: Field) -> Annotation | None:
+def _annotate(entry: Field, sheet: Sheet) -> None:
     name = entry.need("class_value").text()
     kind = entry.get("type")
     if kind is not None and kind.value != "bbox":
         kind.fail("must be `bbox`, the only type that the platform has")
-    geometry = _geometry(entry.need("geometry"))
-    confidence = entry.get("confidence")
-    score = None if confidence is None else _between(confidence, 0.0, 1.0)
-    return None if geometry is None else Annotation(name, geometry, score)
-
-
-def _geometry(field: Field) -> Geometry | None:
-    numbers = [_between(side, -FAR_OUT, FAR_OUT) for side in field.items()]
-    if len(numbers) != _SIDES:
-        field.fail("must be [x_center, y_center, width, height]")
-    return box_inside(*numbers)
-
-
-def _between(field: Field, least: float, most: float) -> float:
-    number = field.number()
-    if not least <= number <= most:
-        field.fail("must be within 0..1", remedy=PIXELS)
-    return number
+    geometry = entry.need("geometry")
+    sides = [relative(side) for side in geometry.items()]
+    if len(sides) != _SIDES:
+        geometry.fail("must be [x_center, y_center, width, height]")
+    sheet.add(name, (sides[0], sides[1], sides[2], sides[3]), score(entry.get("confidence")))
 
 
 def _model(root: Field) -> Model:

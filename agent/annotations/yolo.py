@@ -21,40 +21,46 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from agent.annotations.boxes import FAR_OUT, PIXELS, box_inside, envelope
-from agent.annotations.sidecar import shown
-from agent.frame import Annotation, Labels
+from agent.annotations.numbers import Word
+from agent.annotations.sheet import relative, score
+from agent.annotations.sidecar import NAMES_REMEDY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.annotations.boxes import Geometry
+    from agent.annotations.sheet import Sheet
     from agent.annotations.sidecar import Sidecar
+    from agent.frame import Labels
 
 _BOX = ("x_center", "y_center", "width", "height")
 # The largest polygons have a few thousand corners; a value takes 60 bytes once split.
-_MAX_LINE = 200_000
+MAX_LINE = 200_000
 _LEAST_ID = {6: 0, 8: 2}
 _DIGITS = re.compile(r"[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 
 
-def read(sidecar: Sidecar) -> Labels:
+def signs(sidecar: Sidecar) -> str:
+    """Return what tells this format from others: an empty file is one, too."""
+    words = sidecar.text[:4096].split(None, 1)
+    return "" if words and not _DIGITS.fullmatch(words[0]) else "lines that begin with a class index"
+
+
+def read(sidecar: Sidecar, sheet: Sheet) -> Labels:
     """Return what an Ultralytics text file says; an empty one says that nothing was found."""
-    seen = [_Line(sidecar, number, text).annotation() for text, number in _lines(sidecar).items()]
-    kept = tuple(annotation for annotation in seen if annotation is not None)
-    return Labels(kept, dropped=len(seen) - len(kept), unnamed=0 if sidecar.classes else len(kept))
+    for text, number in lines(sidecar).items():
+        _Line(sidecar, number, text).enter(sheet)
+    return sheet.labels()
 
 
-def _lines(sidecar: Sidecar) -> dict[str, int]:
+def lines(sidecar: Sidecar) -> dict[str, int]:
     """Return the lines that say something, each once, with the number of the first that says it."""
     found: dict[str, int] = {}
     for number, line in enumerate(io.StringIO(sidecar.text), 1):
         if text := line.strip():
-            if len(text) > _MAX_LINE:
-                raise sidecar.bad(f"line {number}", f"longer than {_MAX_LINE} characters")
+            if len(text) > MAX_LINE:
+                raise sidecar.bad(f"line {number}", f"longer than {MAX_LINE} characters")
             found.setdefault(text, number)
             sidecar.check_count(len(found))
     return found
@@ -68,33 +74,36 @@ class _Line:
         self._number = number
         self._index, *self._values = text.split()
 
-    def annotation(self) -> Annotation | None:
-        """Return the object's box; None where nothing of it lies within the picture."""
+    def enter(self, sheet: Sheet) -> None:
+        """Enter the object's box."""
         name = self._class_name()
-        sides, confidence = self._parts()
-        score = None if confidence is None else self._number_within("confidence", confidence, 0.0, 1.0)
-        geometry = box_inside(*self._geometry(sides))
-        return None if geometry is None else Annotation(name, geometry, score)
+        sheet.note_index()
+        values, confidence = self._parts()
+        is_box = len(values) == len(_BOX)
+        names = _BOX if is_box else [f"value {place}" for place in range(1, len(values) + 1)]
+        sides = [relative(self._word(name, value)) for name, value in zip(names, values, strict=True)]
+        certainty = None if confidence is None else score(self._word("confidence", confidence))
+        if is_box:
+            sheet.add(name, (sides[0], sides[1], sides[2], sides[3]), certainty)
+        else:
+            sheet.add_shape(name, sides[0::2], sides[1::2], certainty)
 
     def _class_name(self) -> str:
+        word = self._word("class", self._index)
         if not _DIGITS.fullmatch(self._index):
-            self._fail("class", f"must be an index such as 0, not {shown(self._index)}")
-        index, classes = int(self._index), self._sidecar.classes
-        if not classes:
-            return str(index)
-        if index >= len(classes):
-            self._fail(
-                "class",
-                f"index {index} has no name, `classes` of this [[watch]] has {len(classes)}",
-                "List the names of the model that wrote the file, in its order.",
+            word.fail("must be an index such as 0")
+        name = self._sidecar.class_named(int(self._index))
+        if name is None:
+            raise self._sidecar.bad(
+                f"line {self._number}, class", self._sidecar.nameless(int(self._index)), remedy=NAMES_REMEDY
             )
-        return classes[index]
+        return name
 
     def _parts(self) -> tuple[Sequence[str], str | None]:
         """Return the values of the shape, and the confidence behind them."""
         values, count = self._values, len(self._values)
         if count < len(_BOX):
-            self._fail("", f"{count} values behind the class, a box has {len(_BOX)}")
+            raise self._sidecar.bad(f"line {self._number}", f"{count} values behind the class, a box has {len(_BOX)}")
         number = _DIGITS.fullmatch(values[-1])
         if count > len(_BOX) and count % 2:
             return values[:-1], None if number else values[-1]
@@ -102,23 +111,5 @@ class _Line:
             return values[:-2], values[-2]
         return values, None
 
-    def _geometry(self, values: Sequence[str]) -> Geometry:
-        names = _BOX if len(values) == len(_BOX) else [f"value {place}" for place in range(1, len(values) + 1)]
-        numbers = [
-            self._number_within(name, value, -FAR_OUT, FAR_OUT) for name, value in zip(names, values, strict=True)
-        ]
-        if len(numbers) == len(_BOX):
-            return numbers[0], numbers[1], numbers[2], numbers[3]
-        return envelope(numbers[0::2], numbers[1::2])
-
-    def _number_within(self, field: str, text: str, least: float, most: float) -> float:
-        if not _NUMBER.fullmatch(text):
-            self._fail(field, f"must be a number, not {shown(text)}")
-        number = float(text)
-        if not least <= number <= most:
-            self._fail(field, f"must be within 0..1, not {shown(text)}", PIXELS)
-        return number
-
-    def _fail(self, field: str, what: str, remedy: str = "") -> NoReturn:
-        where = f"line {self._number}, {field}" if field else f"line {self._number}"
-        raise self._sidecar.bad(where, what, remedy=remedy)
+    def _word(self, field: str, text: str) -> Word:
+        return Word(self._sidecar, self._number, field, text)

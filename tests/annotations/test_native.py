@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent.annotations.read import read_sidecar
+from agent.annotations.plan import AnnotationPlan
+from agent.annotations.read import Subject, read_labels, read_sidecar
 from agent.errors import BadSidecar
 from agent.frame import Annotation, Labels, Model
 
@@ -126,7 +127,7 @@ def test_every_complaint_names_file_and_field(document: dict[str, Any], message:
     """One line says which file, which field, what was expected and what stood there."""
     with pytest.raises(BadSidecar) as caught:
         read(document)
-    assert str(caught.value).startswith(f"belt.json, {message}")
+    assert str(caught.value).startswith(f"belt.json, line 1, {message}")
 
 
 @pytest.mark.parametrize(
@@ -141,9 +142,10 @@ def test_every_complaint_names_file_and_field(document: dict[str, Any], message:
     ids=["labelme", "coco", "ultralytics json", "text", "null"],
 )
 def test_another_format_is_told_what_was_expected(document: object) -> None:
-    """A file of another tool is refused as such, and never taken for "nothing found"."""
+    """Where this format is configured, a file of another tool is refused, and never taken for "nothing found"."""
+    data, plan = json.dumps(document).encode(), AnnotationPlan(formats=("native",))
     with pytest.raises(BadSidecar, match=r"^belt\.json: expected an object with `annotations`, a list of"):
-        read(document)
+        read_labels("belt.json", data, Subject("belt.jpg", 640, 480), plan)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_any_words_are_labels_or_a_refusal(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.xml", b"<annotation/>", "of no known format"),
+        ("a.xml", b"<note/>", "line 1: expected <annotation>, not <note>"),
         ("a", b"", "of no known format"),
         ("a.json", b" " * (MAX_SIDECAR_BYTES + 1), "larger than"),
         ("a.txt", b"0 0.5 0.5 0.1 0.1\n\xff\xfe", "line 2: no UTF-8 text"),

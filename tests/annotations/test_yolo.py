@@ -85,7 +85,7 @@ def test_without_names_the_index_is_the_class_and_is_counted() -> None:
         ("0 0.5 0.5 0.2 1_0", "line 3, height: must be a number, not '1_0'"),
         ("0 0.5 0.5 0.2 True", "line 3, height: must be a number, not 'True'"),
         ("0 320 240 50 20", "line 3, x_center: must be within 0..1, not '320'. Are these pixels?"),
-        ("0 0.5 0.5 0.2 1e400", "line 3, height: must be within 0..1, not '1e400'"),
+        ("0 0.5 0.5 0.2 1e400", "line 3, height: must be a finite number, not '1e400'"),
         ("0 0.5 0.5 0.2 0.1 1.5", "line 3, confidence: must be within 0..1, not '1.5'"),
         ("0 0.5 0.5 0.2 0.1 -0.5 3", "line 3, confidence: must be within 0..1, not '-0.5'"),
         ("0 0.2 0.2 0.4 x 0.3 0.6", "line 3, value 4: must be a number, not 'x'"),
