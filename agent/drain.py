@@ -134,6 +134,8 @@ class Uploader:
             verdict = self._client.probe()
         except LinkFault as fault:
             verdict = Verdict(Meaning.OFFLINE, str(fault))
+        if verdict.meaning in {Meaning.DELIVERED, Meaning.DENIED}:
+            self._link.approve(verdict.approval or "")
         # A server without that route cannot tell; then the next picture asks.
         if verdict.meaning in {Meaning.DELIVERED, Meaning.WRONG_URL}:
             return True

@@ -10,6 +10,7 @@ import structlog
 
 from agent.concurrency import opening
 from agent.platform.answers import Meaning
+from agent.platform.identity import UNAPPROVED
 from agent.retry import SETTLED, LinkState, after
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Link:
         self._turned_away = False
         self._prober: int | None = None  # by its thread: each uploader is one of its own
         self._paused_since: str | None = None
+        self._approval = ""
         self._state = LinkState(open_at=clock.boot() + rng.uniform(0.0, start_jitter_s))
 
     @property
@@ -76,6 +78,18 @@ class Link:
     def paused_since(self) -> str | None:
         """Return since when uploads rest by hand; None where they do not."""
         return self._paused_since
+
+    @property
+    def approval(self) -> str:
+        """Return what the platform says of this device: `pending`, `approved`, `rejected`; empty where it does not."""
+        return self._approval
+
+    def approve(self, approval: str) -> None:
+        """Note what the platform says of this device now."""
+        if approval != self._approval:
+            before, self._approval = self._approval, approval
+            say = log.warning if approval in UNAPPROVED else log.info
+            say("approval_changed", approval=approval or None, before=before or None)
 
     def pause(self, since: str | None) -> None:
         """Let uploads rest by hand, whatever the link's own state; None ends that."""

@@ -137,7 +137,7 @@ class Pipeline:
         with self._lock:
             cameras = {name: (state.opened, state.ended, state.problem) for name, state in self._camera_states.items()}
         said = (self.link.paused_since, self.link.closed)
-        return link.cause, link.reason, *said, cameras, list(self.pulse.paused())
+        return link.cause, link.reason, self.link.approval, *said, cameras, list(self.pulse.paused())
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of this run, as plain values for the state file."""
@@ -150,6 +150,7 @@ class Pipeline:
                 "cause": link.cause.value if link.cause else None,
                 "reason": link.reason or None,
                 "failures": link.failures,
+                "approval": self.link.approval or None,
                 "uploads_at_once": self.link.window.size,
                 "paused_since": self.link.paused_since,
                 "open_at_boot_s": round(link.open_at, 1) if link.paused else None,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from contextlib import closing
@@ -256,6 +257,36 @@ def test_a_probe_without_a_yes_leaves_the_key_refused(drain: Drain, answer: Repl
     assert drain.posts() == [b"one"]
     assert drain.link.state.cause is Meaning.DENIED
     assert drain.link.state.failures >= 4
+
+
+@pytest.mark.parametrize(("approval", "at_least_s", "asked"), [("pending", 60, 30), ("rejected", 900, 2)])
+def test_an_unapproved_device_waits_and_says_so(drain: Drain, approval: str, at_least_s: int, asked: int) -> None:
+    """Everything is kept; it is asked at an even pace, and uploads begin by themselves once it is approved (I6)."""
+    drain.put(b"one")
+    said = Reply(200, json.dumps({"data": {"status": approval}}).encode())
+    drain.reply = lambda request: said if request.target == SELF else error(403)
+    with capture_logs() as logs:
+        uploader = drain.uploader()
+        drain.run(1900, uploader=uploader)
+        assert drain.link.approval == approval
+        assert drain.link.state.reason == f"the device is {approval} on the platform"
+        selves = [request for request in drain.server.requests if request.target == SELF]
+        assert asked * 0.8 <= len(selves) <= 1900 / at_least_s + 1
+        said.body = b'{"data": {"status": "approved"}}'
+        drain.reply = lambda request: said if request.target == SELF else Reply()
+        drain.run(1100, uploader=uploader)
+    assert drain.account() == (1, 0, 0, {})
+    changes = [entry["approval"] for entry in logs if entry["event"] == "approval_changed"]
+    assert changes == [approval, "approved"]
+
+
+def test_a_key_that_is_revoked_later_is_not_called_pending(drain: Drain) -> None:
+    """What the platform said before its 401 does not hold any more."""
+    drain.put(b"one")
+    answers = iter([Reply(200, b'{"data": {"status": "pending"}}')])
+    drain.reply = lambda request: next(answers, error(401)) if request.target == SELF else error(401)
+    drain.run(1800)
+    assert drain.link.approval == ""
 
 
 def test_a_server_without_that_route_is_asked_with_the_next_picture(drain: Drain) -> None:

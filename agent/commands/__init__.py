@@ -13,6 +13,7 @@ from agent import __version__
 from agent.errors import AgentError, Interrupted
 
 VERBS = (
+    "provision",
     "run",
     "upload",
     "status",

@@ -16,7 +16,7 @@ Examples:
 \b
 A fault script is TOML (or JSON): rules in order, the first that covers a request holds.
   [[fault]]
-  route = "upload"     # upload (default), self, checkin, provision, other, any
+  route = "upload"     # upload (default), self, checkin, provision, model, other, any
   from = 3             # the first request it covers, numbered per route
   count = 2            # how many; default: all that follow
   status = 503         # answer this; code, message and body say what with
@@ -26,6 +26,7 @@ A fault script is TOML (or JSON): rules in order, the first that covers a reques
   portal = true        # a captive portal's page
   redirect = "http://x/"
   duplicate = true     # refuse as a duplicate
+  device_status = "pending"  # or rejected; stands above the rules
   [[actions]]          # what check-ins are told to do, as it is
   id = 1
 """

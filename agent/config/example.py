@@ -7,7 +7,12 @@ from pathlib import Path
 
 from agent.errors import ConfigError
 
-_EXAMPLE = Path(__file__).with_name("example.toml")
+EXAMPLE = Path(__file__).with_name("example.toml")
+
+
+def example_text() -> str:
+    """Return the example."""
+    return EXAMPLE.read_text(encoding="utf-8")
 
 
 def write_example(path: Path, *, replace: bool) -> None:
@@ -19,7 +24,7 @@ def write_example(path: Path, *, replace: bool) -> None:
     try:
         with open(os.open(path, flags, 0o600), "wb") as file:  # noqa: PTH123 (a descriptor)
             os.fchmod(file.fileno(), 0o600)  # one that is replaced keeps its mode otherwise
-            file.write(_EXAMPLE.read_bytes())
+            file.write(EXAMPLE.read_bytes())
     except FileExistsError:
         raise ConfigError(f"{path} exists and was left as it is", remedy="Replace it with --force") from None
     except OSError as error:

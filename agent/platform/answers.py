@@ -57,7 +57,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An answer's meaning, with a sentence for people; the ids are set where it is a delivery."""
+    """An answer's meaning, with a sentence for people; the ids are set where it is a delivery.
+
+    `approval` is what `device/self` says of the device, None where it was not asked or does not tell.
+    """
 
     meaning: Meaning
     reason: str
@@ -65,11 +68,12 @@ class Verdict:
     image_id: str | None = None
     batch_id: str | None = None
     storage_key: str | None = None
+    approval: str | None = None
 
 
 def read_answer(answer: Answer, now: datetime) -> Verdict:
     """Say what an answer to an upload means; `now` is only used for a `Retry-After` date without a `Date`."""
-    status, body = answer.status, _object(answer.body)
+    status, body = answer.status, json_object(answer.body)
     if status in SUCCESS:
         return _read_success(status, body)
     reason = _reason(status, body, answer)
@@ -100,7 +104,7 @@ def _read_success(status: int, body: dict[str, Any] | None) -> Verdict:
         )
     if body.get("success") is False:
         meaning = Meaning.DUPLICATE if _is_duplicate(body) else Meaning.SERVER_ERROR
-        said = shown(_error_text(body, "code", "message", "details"))
+        said = shown(error_text(body, "code", "message", "details"))
         return Verdict(meaning, f"the platform answered {status} but says that it failed: {said}")
     data = body.get("data")
     ids = data if isinstance(data, dict) else body
@@ -138,7 +142,8 @@ def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _object(body: bytes) -> dict[str, Any] | None:
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a body holds; None where it holds none."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -148,10 +153,10 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 def _is_duplicate(body: dict[str, Any] | None) -> bool:
     """Tell whether the platform itself says so: a proxy's page, or a mere detail, is no proof that it has the item."""
-    return body is not None and DUPLICATE.search(_error_text(body, "code", "message")) is not None
+    return body is not None and DUPLICATE.search(error_text(body, "code", "message")) is not None
 
 
-def _error_text(body: dict[str, Any], *keys: str) -> str:
+def error_text(body: dict[str, Any], *keys: str) -> str:
     """Return what an error says of itself under those keys of the envelope."""
     error = body.get("error", body)
     values = [error.get(key) for key in keys] if isinstance(error, dict) else [error]
@@ -161,7 +166,7 @@ def _error_text(body: dict[str, Any], *keys: str) -> str:
 def _reason(status: int, body: dict[str, Any] | None, answer: Answer) -> str:
     if status in REDIRECT:
         return f"redirected ({status}) to {shown(answer.headers.get('location', 'nowhere'))}"
-    text = shown(_error_text(body, "code", "message", "details")) if body is not None else ""
+    text = shown(error_text(body, "code", "message", "details")) if body is not None else ""
     return f"the server answered {status}" + (f": {text}" if text else "")
 
 

@@ -8,43 +8,29 @@ is taken undecoded and cut at a bound, so that neither its size nor its compress
 from __future__ import annotations
 
 import json
-import socket
 import ssl
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from agent import __version__
-from agent.clock import is_plausible
-from agent.errors import LinkFault
-from agent.platform.answers import Answer, Meaning, Verdict, read_answer, shown
+from agent.platform.answers import Answer, Meaning, Verdict, read_answer
 from agent.platform.body import MAX_BODY, UploadBody, opened
+from agent.platform.faults import is_stale, link_errors
+from agent.platform.identity import UNAPPROVED, read_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from agent.clock import Clock
     from agent.frame import Item
+    from agent.platform.faults import Body
     from agent.platform.transport import Transport
 
 MAX_ANSWER = 65_536
-CLOCK_REMEDY = "Set the device's clock, or wait for its time service; then this works by itself."
-ALERT_REMEDY = (
-    "The server refused this device: where it wants a client certificate, check server.client_cert_file and "
-    "server.client_key_file, and who issued them."
-)
-REMEDIES = {
-    "dns": "Check the host name in server.url and the device's DNS.",
-    "connect": "Check that the server runs and that the network lets the device reach it.",
-    "tls": "Check server.ca_file, the host name in server.url, and the dates of the server's certificate.",
-    "timeout": "The link or the server is slow; nothing needs to be done unless it stays so.",
-    "reset": "The connection broke; it is tried again.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +53,7 @@ class Client:
         transport: Transport,
         clock: Clock,
     ) -> None:
-        base = endpoint.url.rstrip("/")
+        self._base = base = endpoint.url.rstrip("/")
         self._upload_url = httpx.URL(f"{base}/device/images/upload")
         self._self_url = httpx.URL(f"{base}/device/self")
         self._host = self._upload_url.netloc
@@ -101,14 +87,31 @@ class Client:
 
     def probe(self) -> Verdict:
         """Ask `GET /device/self`: is the URL right, the key known, the device approved? It changes nothing."""
-        fresh = Retrying(stop=stop_after_attempt(2), retry=retry_if_exception(_is_stale), reraise=True)
-        answer = fresh(self._ask, "GET", self._self_url, [], None)
+        answer = self.identify()
         verdict = read_answer(answer, self._clock.wall())
-        if verdict.meaning is Meaning.DELIVERED:
-            status = _device_status(answer.body)
-            if status in {"pending", "rejected"}:
-                return Verdict(Meaning.DENIED, f"the device is {status} on the platform")
-        return verdict
+        if verdict.meaning is not Meaning.DELIVERED:
+            return verdict
+        identity = read_identity(answer.body)
+        approval = identity.status if identity else ""
+        if approval in UNAPPROVED:
+            return Verdict(
+                Meaning.DENIED,
+                f"the device is {approval} on the platform",
+                retry_after_s=UNAPPROVED[approval],
+                approval=approval,
+            )
+        return replace(verdict, approval=approval or None)
+
+    def identify(self) -> Answer:
+        """Ask `GET /device/self`, and return the answer as it came."""
+        fresh = Retrying(stop=stop_after_attempt(2), retry=retry_if_exception(is_stale), reraise=True)
+        return fresh(self._ask, "GET", self._self_url, [], None)
+
+    def tell(self, path: str, document: Mapping[str, object]) -> Answer:
+        """Post a JSON document to a path of the API, once; raises `LinkFault` when no whole answer came."""
+        body = _Words(json.dumps(document).encode())
+        headers = [("content-type", "application/json"), ("content-length", str(len(body.data)))]
+        return self._ask("POST", httpx.URL(f"{self._base}{path}"), headers, body)
 
     def abort(self) -> None:
         """Break off what is under way, from any thread."""
@@ -118,7 +121,8 @@ class Client:
         """Close the connection."""
         self._transport.close()
 
-    def _ask(self, method: str, url: httpx.URL, headers: list[tuple[str, str]], body: UploadBody | None) -> Answer:
+    def _ask(self, method: str, url: httpx.URL, headers: list[tuple[str, str]], body: Body | None) -> Answer:
+        key = self._key()
         request = httpx.Request(
             method,
             url,
@@ -127,13 +131,13 @@ class Client:
                 ("user-agent", f"acusight-agent/{__version__}"),
                 ("accept", "application/json"),
                 ("accept-encoding", "identity"),
-                ("x-device-key", self._key()),
+                *([("x-device-key", key)] if key else []),  # before it is provisioned, a device has none
                 *headers,
             ],
             stream=_Stream(body) if body else httpx.ByteStream(b""),
             extensions=self._extensions,
         )
-        with _link_errors(body, self._clock):
+        with link_errors(body, self._clock):
             response = self._transport.handle_request(request)
             try:
                 return Answer(response.status_code, _headers(response), _bounded(response))
@@ -141,8 +145,20 @@ class Client:
                 response.close()
 
 
+class _Words:
+    """A small body in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.sent = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.sent = len(self.data)
+        yield self.data
+
+
 class _Stream(httpx.SyncByteStream):
-    def __init__(self, body: UploadBody) -> None:
+    def __init__(self, body: Body) -> None:
         self._body = body
 
     def __iter__(self) -> Iterator[bytes]:
@@ -183,57 +199,3 @@ def _bounded(response: httpx.Response) -> bytes:
         if len(body) > MAX_ANSWER:
             break
     return bytes(body[:MAX_ANSWER])
-
-
-def _device_status(body: bytes) -> str:
-    data: Any = json.loads(body).get("data")
-    status = data.get("status") if isinstance(data, dict) else None
-    return status if isinstance(status, str) else ""
-
-
-@contextmanager
-def _link_errors(body: UploadBody | None, clock: Clock) -> Iterator[None]:
-    """Translate what the wire raises; nothing of httpx goes further."""
-    try:
-        yield
-    except httpx.TransportError as error:
-        sent = body is not None and body.sent > 0
-        kind, what = _kind(error)
-        what = shown(what)  # it may quote what the server sent
-        remedy = REMEDIES[kind]
-        if kind == "tls" and is_clocks_fault(what, clock.wall(), trusted=clock.trusted()):
-            what = f"{what}, but this device's clock is not set: it says {clock.wall():%Y-%m-%d}"
-            remedy = CLOCK_REMEDY
-        elif "ALERT" in what:
-            remedy = ALERT_REMEDY
-        raise LinkFault(what, kind=kind, sent=sent, remedy=remedy) from error
-
-
-def is_clocks_fault(what: str, wall: datetime, *, trusted: bool) -> bool:
-    """Decide whether a refused certificate is due to the clock; one that has expired, only where the time is absurd."""
-    return not trusted and ("not yet valid" in what or ("expired" in what and not is_plausible(wall)))
-
-
-def _kind(error: Exception) -> tuple[str, str]:
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError):
-            return "tls", f"TLS failed: {getattr(cause, 'verify_message', '') or cause.reason or cause}"
-        if isinstance(cause, socket.gaierror | UnicodeError):
-            return "dns", f"the server's name was not found: {getattr(cause, 'strerror', cause)}"
-    if isinstance(error, httpx.TimeoutException):
-        return "timeout", f"no answer in time ({type(error).__name__})"
-    if isinstance(error, httpx.ConnectError):
-        return "connect", f"cannot connect: {error}"
-    return "reset", f"the connection broke: {str(error) or type(error).__name__}"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _is_stale(error: BaseException) -> bool:
-    """Tell whether a kept-alive connection had been closed under us; a new one settles that at once."""
-    return isinstance(error, LinkFault) and error.kind == "reset"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent.sandbox.store import Store, Upload
 
 DEVICE_ID = "sandbox-device"
+APPROVED = "approved"
 _HEALTH = ("healthy", "degraded", "error")
 
 
@@ -60,6 +61,8 @@ class DeviceApi:
     async def upload(self, request: Request) -> Response:
         """Take one picture with its metadata."""
         key = self._admit(request)
+        if self._faults.script.device_status != APPROVED:
+            raise Refusal(f"The device is {self._faults.script.device_status}", 403, "DEVICE_NOT_APPROVED")
         async with parts(request) as received:
             upload = self._keep(received, key)
         self._report(upload)
@@ -75,7 +78,7 @@ class DeviceApi:
             "device_id": DEVICE_ID,
             "endpoint_id": DEVICE_ID,
             "organization_id": "sandbox",
-            "status": "approved",
+            "status": self._faults.script.device_status,
             "name": "Sandbox device",
         }
         return envelope.success(identity)

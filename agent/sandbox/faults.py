@@ -3,7 +3,7 @@ r"""What the sandbox does wrong, and when: a script of rules, and the rule that 
 A script is TOML, or JSON of the same shape. Its rules are tried in order and the first that covers a request holds:
 
     [[fault]]
-    route = "upload"       # upload (default), self, checkin, provision, other, any
+    route = "upload"       # upload (default), self, checkin, provision, model, other, any
     from = 3               # the first request it covers; requests are numbered per route since the script
                            # was loaded ("any": over all routes); default 1
     count = 2              # how many requests it covers; default: all that follow
@@ -18,6 +18,8 @@ A script is TOML, or JSON of the same shape. Its rules are tried in order and th
     portal = true          # a captive portal's HTML page; status 200 unless given
     redirect = "http://x/" # `Location`; status 302 unless given
     duplicate = true       # refuse as a duplicate; status 409 unless given
+
+    device_status = "pending"  # what `device/self` says: approved (default), pending, rejected; else no upload is taken
 
     [[actions]]            # what every check-in is told to do, passed on as it is
     id = 1
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-Route = Literal["upload", "self", "checkin", "provision", "other"]
+Route = Literal["upload", "self", "checkin", "provision", "model", "other"]
 HeaderText = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
 MAX_SCRIPT_BYTES = 1_000_000
 
@@ -99,6 +101,7 @@ class Script(BaseModel):
 
     fault: list[Fault] = []
     actions: list[dict[str, JsonValue]] = []
+    device_status: Literal["approved", "pending", "rejected"] = "approved"
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return what `parse` would read back as the same script, defaults left out."""

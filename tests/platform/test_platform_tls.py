@@ -14,7 +14,8 @@ from wire_rig import Connection, Server, Still, make_client, make_item
 
 from agent.errors import LinkFault
 from agent.platform.answers import Meaning
-from agent.platform.client import CLOCK_REMEDY, is_clocks_fault, present, tls_context
+from agent.platform.client import present, tls_context
+from agent.platform.faults import CLOCK_REMEDY, is_clocks_fault
 
 if TYPE_CHECKING:
     from pathlib import Path
