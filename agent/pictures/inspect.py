@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.buffers import lent
 from agent.errors import BadPicture
 from agent.frame import EXTENSIONS
 from agent.pictures import foreign, jpeg, png
@@ -54,9 +55,9 @@ def inspect(descriptor: int, limits: PictureLimits) -> Picture:
     `NotWhole` for what may still be growing, `BadPicture` for what waiting will not mend, and `Wait` where the
     file cannot be read. The messages do not name the file: only the caller knows it.
     """
-    with steady(descriptor) as size:
+    with steady(descriptor) as size, lent() as buffer:
         _check_size(size, limits.max_convert_bytes)
-        tape = Tape(descriptor, size)
+        tape = Tape(descriptor, size, buffer)
         header = _walk(tape)
         _check_pixels(header, limits)
         picture = Picture(header.media_type, header.width, header.height, tape.finish(), size, header.orientation)

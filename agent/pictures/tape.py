@@ -8,13 +8,13 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from agent.buffers import PIECE
 from agent.errors import BadPicture, Wait
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterator
 
-PIECE_BYTES = 256 * 1024
+KEPT = 1  # bytes of a piece that may be looked at together with the next one
 
 
 class NotWhole(Wait):
@@ -24,16 +24,17 @@ class NotWhole(Wait):
 class Tape:
     """The first `size` bytes of an open file, in pieces; the descriptor's own position is left alone.
 
-    Whatever reads past the end raises `NotWhole`.
+    Whatever reads past the end raises `NotWhole`. `buffer` is the tape's alone for as long as it is used.
     """
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    def __init__(self, descriptor: int, size: int, buffer: bytearray) -> None:
         self.size = size
         self._descriptor = descriptor
         self._digest = hashlib.sha256()
         self._offset = 0
-        self._piece = b""
-        self._at = 0
+        self._buffer = buffer
+        self._view = memoryview(buffer)
+        self._at = self._end = KEPT
 
     def look(self, offset: int, count: int) -> bytes:
         """Return `count` bytes at `offset`, without moving on."""
@@ -43,32 +44,42 @@ class Tape:
 
     def take(self, count: int) -> bytes:
         """Return the next `count` bytes."""
-        return b"".join(self.parts(count))
+        return b"".join(map(bytes, self.parts(count)))
 
-    def parts(self, count: int) -> Iterator[bytes]:
-        """Yield the next `count` bytes as they lie in the pieces, so that a long stretch is never held whole."""
+    def parts(self, count: int) -> Iterator[memoryview]:
+        """Yield the next `count` bytes as they lie in the pieces, each until the next is asked for."""
         while count:
-            if self._at == len(self._piece):
+            if self._at == self._end:
                 self._turn()
-            part = self._piece[self._at : self._at + count]
+            part = self._view[self._at : min(self._end, self._at + count)]
             self._at += len(part)
             count -= len(part)
             yield part
 
     def skip(self, count: int) -> None:
         """Pass over the next `count` bytes."""
-        while (rest := len(self._piece) - self._at) < count:
+        while (rest := self._end - self._at) < count:
             count -= rest
             self._turn()
         self._at += count
 
-    def find(self, pattern: re.Pattern[bytes]) -> bytes:
-        """Move past the next match of a two-byte pattern and return it."""
-        while (match := pattern.search(self._piece, self._at)) is None:
-            # Half of a match may be the last byte of this piece.
-            self._turn(self._piece[self._at :][-1:])
-        self._at = match.end()
-        return match.group()
+    def find(self, lead: int, passed_over: frozenset[int]) -> int:
+        """Move past the next `lead` that none of `passed_over` follows, and return what follows it."""
+        while True:
+            # Byte for byte, which is memchr: a tenth of what a regular expression takes.
+            at = self._buffer.find(lead, self._at, self._end)
+            if at < 0:
+                self._at = self._end
+                self._turn()
+            elif at + 1 == self._end:
+                self._at = at
+                self._turn(keep=True)
+            else:
+                following = self._buffer[at + 1]
+                # What follows may be a lead itself.
+                self._at = at + 1 if following == lead else at + 2
+                if following not in passed_over:
+                    return following
 
     def finish(self) -> str:
         """Read on to the end and return the sha256 of the whole, in hex."""
@@ -76,19 +87,22 @@ class Tape:
             self._turn()
         return self._digest.hexdigest()
 
-    def _turn(self, kept: bytes = b"") -> None:
-        piece = _read(self._descriptor, min(PIECE_BYTES, self.size - self._offset), self._offset)
-        self._offset += len(piece)
-        self._digest.update(piece)
-        self._piece = kept + piece
-        self._at = 0
+    def _turn(self, *, keep: bool = False) -> None:
+        """Read the next piece; `keep` leaves the last byte of this one in front of it."""
+        if keep:
+            self._buffer[0] = self._buffer[self._end - 1]
+        target = self._view[KEPT : KEPT + min(PIECE, self.size - self._offset)]
+        count = _read_into(self._descriptor, target, self._offset)
+        self._digest.update(target[:count])
+        self._offset += count
+        self._at, self._end = KEPT - keep, KEPT + count
 
 
 def pieces(descriptor: int, offset: int, count: int) -> Iterator[bytes]:
     """Yield `count` bytes of an open file from `offset` on; `NotWhole` where it ends first."""
     end = offset + count
     while offset < end:
-        piece = _read(descriptor, min(PIECE_BYTES, end - offset), offset)
+        piece = _read(descriptor, min(PIECE, end - offset), offset)
         offset += len(piece)
         yield piece
 
@@ -129,10 +143,28 @@ def _facts(descriptor: int) -> tuple[int, int]:
 
 
 def _read(descriptor: int, count: int, offset: int) -> bytes:
-    try:
+    with _reading():
         piece = os.pread(descriptor, count, offset)
+    _check_some(len(piece))
+    return piece
+
+
+def _read_into(descriptor: int, target: memoryview, offset: int) -> int:
+    # Of no length where all is read: then nothing comes, which is what it means.
+    with _reading():
+        count = os.preadv(descriptor, [target], offset)
+    _check_some(count)
+    return count
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise Wait(f"the file cannot be read: {error.strerror}") from error
-    if not piece:
+
+
+def _check_some(count: int) -> None:
+    if not count:
         raise NotWhole("the file ends in the middle of the picture")
-    return piece

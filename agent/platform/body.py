@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from agent.buffers import PIECE, lent
 from agent.errors import Reject, Wait
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from agent.frame import Item
 
-PIECE = 262_144  # a picture of the usual size is one piece: every piece costs a pass through the HTTP layers
+Piece = TypeVar("Piece", bytes, memoryview)
+
 MAX_BODY = 50_000_000
 
 
@@ -43,31 +45,37 @@ class UploadBody:
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self.length = len(self._head) + item.size + len(self._tail)
 
-    def __iter__(self) -> Iterator[bytes]:
-        held = self._head
-        digest = hashlib.sha256()
-        left = self._item.size
-        offset = 0
-        while left and (piece := self._read(min(PIECE, left), offset)):
-            digest.update(piece)
-            offset += len(piece)
-            left -= len(piece)
-            if left:
-                yield self._count(held + piece)
-                held = b""
-            else:
-                held += piece  # the last piece waits for the verdict on the whole
-        if digest.hexdigest() != self._item.sha256 or os.fstat(self._descriptor).st_size != self._item.size:
-            raise PictureChanged("changed after adoption")
-        yield self._count(held + self._tail)
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        """Yield what goes before the picture, then the picture in pieces, each valid until the next is asked for."""
+        with lent() as buffer:
+            whole = memoryview(buffer)
+            digest = hashlib.sha256()
+            left = self._item.size
+            offset = end = 0
+            while left and (end := self._read(whole[: min(PIECE, left)], offset)):
+                digest.update(whole[:end])
+                offset += end
+                left -= end
+                if left:
+                    yield from self._headed(whole[:end])
+            # The last piece waited for the verdict on the whole.
+            if digest.hexdigest() != self._item.sha256 or os.fstat(self._descriptor).st_size != self._item.size:
+                raise PictureChanged("changed after adoption")
+            buffer[end : end + len(self._tail)] = self._tail
+            yield from self._headed(whole[: end + len(self._tail)])
 
-    def _read(self, count: int, offset: int) -> bytes:
+    def _headed(self, piece: memoryview) -> Iterator[bytes | memoryview]:
+        if self.sent == 0:
+            yield self._count(self._head)
+        yield self._count(piece)
+
+    def _read(self, target: memoryview, offset: int) -> int:
         try:
-            return os.pread(self._descriptor, count, offset)
+            return os.preadv(self._descriptor, [target], offset)
         except OSError as error:
             raise _unreadable(self._item, error) from error
 
-    def _count(self, piece: bytes) -> bytes:
+    def _count(self, piece: Piece) -> Piece:
         self.sent += len(piece)
         return piece
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import select
 import socket
+import ssl
 import time
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
@@ -18,16 +19,17 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from agent.buffers import MARGIN, PIECE
+
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator
 
-STRIDE = 262_144
+STRIDE = PIECE + MARGIN
 # The answer's deadline begins when the request is out, so the kernel must not hold megabytes of it: on a slow link they
 # would still be under way when the time is up. The number is Linux's; Python names it only on some systems.
 TCP_NOTSENT_LOWAT = 25
 UNSENT = 131_072
-PIECE = 65_536
+ANSWER_PIECE = 65_536
 KEEPALIVE_S = 30.0
 INFORMATIONAL = frozenset(range(100, 200)) - {101}  # come before the answer, and are none
 EARLY_ANSWER_S = 1.0  # a server that refuses in the middle of a body has answered already
@@ -80,22 +82,30 @@ class Connection:
         poll.register(self._sock, select.POLLIN)
         return not poll.poll(0)
 
-    def send(self, pieces: Iterator[bytes], *, timeout_s: float, pace: Callable[[int], None]) -> bool:
+    def send(self, pieces: Iterator[bytes], *, more: bool, timeout_s: float, pace: Callable[[int], None]) -> bool:
         """Send; return false where the server stopped reading, so that its answer may tell why.
 
-        Raises `httpx.WriteTimeout` when nothing moved for `timeout_s`, and whatever `pieces` raises.
+        With `more` the kernel holds the first piece back for the second: a packet of its own would cost a small upload
+        a system call at either end, to join them a copy of the picture. Raises `httpx.WriteTimeout` when nothing moved
+        for `timeout_s`, and whatever `pieces` raises.
         """
+        flags = socket.MSG_MORE if more and not isinstance(self._sock, ssl.SSLSocket) else 0
+        self._sock.settimeout(timeout_s)
         for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                try:
-                    with _translated(httpx.WriteError, httpx.WriteTimeout):
-                        self._sock.settimeout(timeout_s)
-                        count = self._sock.send(view[:STRIDE])
-                except httpx.WriteError:
-                    return False
-                pace(count)
-                view = view[count:]
+            if not self._send(memoryview(piece), flags, pace):
+                return False
+            flags = 0
+        return True
+
+    def _send(self, view: memoryview, flags: int, pace: Callable[[int], None]) -> bool:
+        while view:
+            try:
+                with _translated(httpx.WriteError, httpx.WriteTimeout):
+                    count = self._sock.send(view[:STRIDE], flags)
+            except httpx.WriteError:
+                return False
+            pace(count)
+            view = view[count:]
         return True
 
     def receive(self, method: str, *, timeout_s: float) -> HTTPResponse:
@@ -121,7 +131,7 @@ class Connection:
 def body_of(answer: HTTPResponse) -> Iterator[bytes]:
     """Yield an answer's body undecoded; one that ends before its announced length is an error."""
     with _translated(httpx.ReadError, httpx.ReadTimeout):
-        while piece := answer.read(PIECE):
+        while piece := answer.read(ANSWER_PIECE):
             yield piece
         if answer.length:
             raise httpx.RemoteProtocolError("the answer ends before its announced length")

@@ -52,8 +52,15 @@ class Transport(httpx.BaseTransport):
         self._drop()
 
     def _exchange(self, connection: Connection, request: httpx.Request, timeouts: dict[str, float]) -> HTTPResponse:
-        pieces = _with_head(_head(request), iter(request.stream))  # type: ignore[arg-type]  # ours are synchronous
-        whole = connection.send(pieces, timeout_s=timeouts["write"], pace=self._pace)
+        pieces = iter(request.stream)  # type: ignore[arg-type]  # ours are synchronous
+        first = next(pieces, b"")
+        # A body begins with what goes before the picture, which is short; none is one piece alone.
+        whole = connection.send(
+            chain((_head(request) + first,), pieces),
+            more=bool(first),
+            timeout_s=timeouts["write"],
+            pace=self._pace,
+        )
         try:
             answer = connection.receive(request.method, timeout_s=timeouts["read"] if whole else EARLY_ANSWER_S)
         except httpx.TransportError as error:
@@ -111,9 +118,3 @@ def _head(request: httpx.Request) -> bytes:
             raise httpx.LocalProtocolError(f"the header {name.decode('ascii')} holds a line break")
         lines.append(b"%s: %s" % (name, value))
     return b"\r\n".join([*lines, b"", b""])
-
-
-def _with_head(head: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Send the head in one go with what follows: a packet of its own would cost a small upload a system call."""
-    first = next(pieces, b"")
-    return chain((head + first,), pieces)

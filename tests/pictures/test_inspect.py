@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.buffers import PIECE
 from agent.errors import BadPicture, Wait
 from agent.pictures.exif import with_orientation
 from agent.pictures.inspect import NotWhole, Picture, PictureLimits, inspect
-from agent.pictures.tape import PIECE_BYTES, Tape, steady
+from agent.pictures.tape import Tape, steady
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,7 +185,7 @@ def test_what_follows_the_end_is_tolerated_and_digested(coded: Coder, extension:
 def test_an_end_marker_across_two_pieces_is_found(coded: Coder, cut: int) -> None:
     """A marker counts wherever it lies relative to the pieces that the file is read in."""
     data = coded(".jpg")[:-2]
-    data += bytes(2 * PIECE_BYTES + cut - len(data))
+    data += bytes(2 * PIECE + cut - len(data))
     with pytest.raises(NotWhole):
         look(data + b"\xff")
     assert look(data + EOI).size == len(data) + 2
@@ -269,7 +270,7 @@ def test_a_bomb_is_refused_by_its_header(data: bytes) -> None:
     try:
         with pytest.raises(BadPicture, match="000 pixels, more than the 100000000"):
             look(data)
-        assert tracemalloc.get_traced_memory()[1] < 3 * PIECE_BYTES
+        assert tracemalloc.get_traced_memory()[1] < 3 * PIECE
     finally:
         tracemalloc.stop()
 
@@ -281,7 +282,7 @@ def test_a_large_file_is_read_in_pieces() -> None:
         tracemalloc.start()
         try:
             assert inspect(descriptor, LIMITS).width == 48
-            assert tracemalloc.get_traced_memory()[1] < 4 * PIECE_BYTES
+            assert tracemalloc.get_traced_memory()[1] < 4 * PIECE
         finally:
             tracemalloc.stop()
 
@@ -362,7 +363,7 @@ def test_a_file_that_changes_while_it_is_read_is_waited_for(tmp_path: Path, grow
 def test_a_file_cut_off_while_it_is_read_is_waited_for(opened: Opener, tmp_path: Path, coded: Coder) -> None:
     """The bytes that were there at the first look may be gone at the second."""
     descriptor = opened(coded(".jpg"))
-    tape = Tape(descriptor, os.fstat(descriptor).st_size)
+    tape = Tape(descriptor, os.fstat(descriptor).st_size, bytearray(PIECE + 1))
     os.truncate(tmp_path / "picture-0", 100)
     with pytest.raises(NotWhole, match="ends in the middle"):
         tape.finish()

@@ -9,9 +9,10 @@ import pytest
 from python_multipart.multipart import FormParser
 from wire_rig import make_item, sha, with_metadata
 
+from agent.buffers import PIECE
 from agent.errors import Wait
 from agent.frame import PNG
-from agent.platform.body import PIECE, PictureChanged, PictureMissing, UploadBody, opened
+from agent.platform.body import PictureChanged, PictureMissing, UploadBody, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ def body_of(item: Item) -> tuple[bytes, UploadBody]:
     """Return an upload's whole body, and what made it."""
     with opened(item) as descriptor:
         body = UploadBody(item, descriptor)
-        return b"".join(body), body
+        return b"".join(map(bytes, body)), body
 
 
 def parse(data: bytes, content_type: str) -> Parts:

@@ -263,7 +263,7 @@ class Yard:
         while (item := self.spool.outbox.claim()) is not None:
             try:
                 with opened(item) as descriptor:
-                    body = b"".join(UploadBody(item, descriptor))
+                    body = b"".join(map(bytes, UploadBody(item, descriptor)))
             except PictureChanged as error:
                 self.spool.outbox.drop(item, str(error))
                 continue
