@@ -21,6 +21,7 @@ VERBS = (
     "receipt",
     "reconcile",
     "camera",
+    "doctor",
     "config",
     "sandbox",
     "demo",

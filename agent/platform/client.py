@@ -87,7 +87,10 @@ class Client:
 
     def probe(self) -> Verdict:
         """Ask `GET /device/self`: is the URL right, the key known, the device approved? It changes nothing."""
-        answer = self.identify()
+        return self.judge(self.identify())
+
+    def judge(self, answer: Answer) -> Verdict:
+        """Say what an answer to `identify` means for uploads."""
         verdict = read_answer(answer, self._clock.wall())
         if verdict.meaning is not Meaning.DELIVERED:
             return verdict
