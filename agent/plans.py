@@ -48,6 +48,7 @@ def camera_plan(camera: CameraSettings, encode: EncodeSettings) -> CameraPlan:
         passthrough=encode.passthrough,
         crop=camera.crop,
         masks=camera.mask,
+        strip_gps=encode.strip_gps,
         open_timeout_s=camera.open_timeout_s,
         stall_timeout_s=camera.stall_timeout_s,
     )

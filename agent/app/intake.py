@@ -66,7 +66,7 @@ class IntakeParts:
         return Drafter(
             plan,
             limits=self._limits(),
-            encoding=Encoding(encode.quality, encode.max_side, encode.passthrough),
+            encoding=Encoding(encode.quality, encode.max_side, encode.passthrough, encode.strip_gps),
             model=self._model(),
             darkroom=darkroom,
             clock=self._clock,

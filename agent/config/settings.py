@@ -89,6 +89,10 @@ class EncodeSettings(Section):
         default=0, ge=0, le=65_535, description="Longest side of a picture, in pixels; 0 for no limit."
     )
     passthrough: bool = Field(default=True, description="Send what is an acceptable JPEG or PNG already byte for byte.")
+    strip_gps: bool = Field(
+        default=False,
+        description="Take out of a picture's EXIF and XMP where it was taken; its pixels stay as they are.",
+    )
     # The platform takes 50 MB for the whole body; the rest is for the metadata.
     max_bytes: Bytes = Field(default=49_000_000, gt=0, le=49_900_000, description="Largest picture to send, in bytes.")
     max_pixels: int = Field(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from agent.errors import BadPicture
 from agent.pictures.inspect import NotWhole, PictureLimits, inspect
+from agent.pictures.location import without_location
 from agent.pictures.tape import opened
 
 if TYPE_CHECKING:
@@ -32,11 +33,15 @@ class Darkroom(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How pictures are encoded; with `passthrough` an acceptable one is sent byte for byte."""
+    """How pictures are encoded; with `passthrough` an acceptable one is sent byte for byte.
+
+    With `strip_gps` that holds for its pixels, and where it was taken is left out.
+    """
 
     quality: int = 90
     max_side: int = 0
     passthrough: bool = True
+    strip_gps: bool = False
 
 
 class Developer:
@@ -56,15 +61,23 @@ class Developer:
         as_it_is = picture.sendable and self._encoding.passthrough and transform.keeps_pixels
         return None if as_it_is else transform
 
-    def develop(self, source: bytes | int, transform: Transform) -> bytes:
-        """Return the JPEG that is sent; raises as `PictureChild.convert` does."""
-        return self._darkroom.convert(source, quality=self._encoding.quality, transform=transform)
+    def develop(self, source: bytes | int, picture: Picture, transform: Transform | None) -> bytes | None:
+        """Return what is sent of a picture, None where that is the picture itself; raises as `PictureChild.convert`.
+
+        `transform` is what was said of it; what is encoded anew has no EXIF, and tells no place.
+        """
+        if transform is not None:
+            return self._darkroom.convert(source, quality=self._encoding.quality, transform=transform)
+        if not self._encoding.strip_gps:
+            return None
+        with opened(source) as descriptor:
+            return without_location(descriptor, picture.size, picture.media_type)
 
     def develop_frame(self, jpeg: bytes) -> bytes:
         """Return what is sent of a frame that is a JPEG already; raises `BadPicture` where it is no whole one, too."""
         with opened(jpeg) as descriptor:
             try:
-                transform = self.transform(inspect(descriptor, _ANY_FRAME))
-                return jpeg if transform is None else self.develop(descriptor, transform)
+                picture = inspect(descriptor, _ANY_FRAME)
+                return self.develop(descriptor, picture, self.transform(picture)) or jpeg
             except NotWhole as error:  # there is no more to come
                 raise BadPicture(str(error)) from error

@@ -9,7 +9,7 @@ from agent.pictures import tiff
 from agent.pictures.tape import NotWhole
 
 PREFIX = b"Exif\0\0"
-_UPRIGHT = 1
+UPRIGHT = 1
 _LAST = 8
 _APP1 = 0xFFE1
 _SHORT = 3
@@ -27,20 +27,25 @@ def read_orientation(block: bytes) -> int:
     try:
         found = tiff.read_tags(read, {tiff.ORIENTATION})
     except (NotWhole, BadPicture):
-        return _UPRIGHT
+        return UPRIGHT
     return valid(found)
 
 
 def valid(tags: dict[int, tuple[int, ...]]) -> int:
     """Return the orientation among TIFF tags, 1 where there is none or a senseless one."""
-    orientation = tags.get(tiff.ORIENTATION, (_UPRIGHT,))[0]
-    return orientation if _UPRIGHT <= orientation <= _LAST else _UPRIGHT
+    orientation = tags.get(tiff.ORIENTATION, (UPRIGHT,))[0]
+    return orientation if UPRIGHT <= orientation <= _LAST else UPRIGHT
 
 
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:
     """Return the JPEG with an EXIF block that holds this orientation and nothing else."""
-    if orientation == _UPRIGHT:
+    if orientation == UPRIGHT:
         return jpeg
-    entry = struct.pack(">HHIHH", tiff.ORIENTATION, _SHORT, 1, orientation, 0)
-    block = PREFIX + struct.pack(">2sHIH", b"MM", 42, 8, 1) + entry + bytes(4)
+    block = PREFIX + orientation_block(orientation)
     return jpeg[:2] + struct.pack(">HH", _APP1, len(block) + 2) + block + jpeg[2:]
+
+
+def orientation_block(orientation: int) -> bytes:
+    """Return an EXIF block, without its prefix, that holds this orientation and nothing else."""
+    entry = struct.pack(">HHIHH", tiff.ORIENTATION, _SHORT, 1, orientation, 0)
+    return struct.pack(">2sHIH", b"MM", 42, 8, 1) + entry + bytes(4)

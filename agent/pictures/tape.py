@@ -36,6 +36,11 @@ class Tape:
         self._view = memoryview(buffer)
         self._at = self._end = KEPT
 
+    @property
+    def position(self) -> int:
+        """The offset of the byte that `take` would return first."""
+        return self._offset - len(self._piece) + self._at
+
     def look(self, offset: int, count: int) -> bytes:
         """Return `count` bytes at `offset`, without moving on."""
         if offset + count > self.size:

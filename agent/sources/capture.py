@@ -11,7 +11,10 @@ import cv2
 import numpy as np
 
 from agent.errors import BadPicture, Reopen
+from agent.frame import JPEG
+from agent.pictures.location import without_location
 from agent.pictures.pixels import prepared
+from agent.pictures.tape import NotWhole, opened
 from agent.pictures.transform import Recipe
 from agent.sources import mjpeg
 from agent.sources.grammar import redact
@@ -195,7 +198,16 @@ class Capture:
         small = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
         if small is None:
             raise BadPicture("torn")
-        return jpeg, small
+        return self._without_location(jpeg), small
+
+    def _without_location(self, jpeg: bytes) -> bytes:
+        if not self._order.strip_gps:
+            return jpeg
+        try:
+            with opened(jpeg) as descriptor:
+                return without_location(descriptor, len(jpeg), JPEG) or jpeg
+        except (NotWhole, BadPicture):
+            raise BadPicture("torn") from None
 
     def _encoded(self, pixels: Any) -> bytes:  # noqa: ANN401 (see above)
         height, width = pixels.shape[:2]

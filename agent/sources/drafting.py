@@ -143,33 +143,25 @@ class Drafter:
         captured_at, stamp = self._captured_at(labels, status)
         metadata = metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels)
         seen = sighting(status)
-        mark = Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256)
-        origin = self._origin(name, seen, sidecar)
-        if transform is None:
-            return Draft(
-                source=self._plan.name,
-                captured_at=captured_at,
-                media_type=picture.media_type,
-                size=picture.size,
-                sha256=picture.sha256,
-                metadata=metadata,
-                body=Opened(descriptor, self._hidden, copy=copy),
-                sidecar=OpenedSidecar(sidecar.descriptor, Path(sidecar.name).suffix) if sidecar else None,
-                origin=origin,
-                mark=mark,
-                stamp=stamp,
-            )
-        # No link to the original, which shows what a mask hides, nor to its sidecar, whose boxes are of other pixels.
-        return Draft.of_bytes(
-            self._developer.develop(descriptor, transform),
+        # Beside other pixels the boxes of the sidecar would be wrong.
+        original = sidecar if transform is None else None
+        beside = OpenedSidecar(original.descriptor, Path(original.name).suffix) if original else None
+        draft = Draft(
             source=self._plan.name,
             captured_at=captured_at,
-            media_type=JPEG,
+            media_type=picture.media_type if transform is None else JPEG,
+            size=picture.size,
+            sha256=picture.sha256,
             metadata=metadata,
-            origin=origin,
-            mark=mark,
+            body=Opened(descriptor, self._hidden, copy=copy),
+            sidecar=beside,
+            origin=self._origin(name, seen, sidecar),
+            mark=Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256),
             stamp=stamp,
         )
+        # What is not sent as it is has bytes of its own: a link to the original would show what was taken out.
+        data = self._developer.develop(descriptor, picture, transform)
+        return draft if data is None else draft.with_bytes(data)
 
     def _labels(self, sidecar: SidecarFile | None, picture: Picture, transform: Transform | None) -> Labels | None:
         if sidecar is None:

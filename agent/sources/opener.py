@@ -122,6 +122,7 @@ class Opener:
             passthrough=plan.passthrough,
             crop=plan.crop,
             masks=plan.masks,
+            strip_gps=plan.strip_gps,
             open_timeout_s=plan.open_timeout_s,
             stall_timeout_s=plan.stall_timeout_s,
             start_frame=start_frame,

@@ -32,18 +32,19 @@ class CameraPlan:
     passthrough: bool = True
     crop: Rectangle | None = None
     masks: tuple[Corners, ...] = ()
+    strip_gps: bool = False
     open_timeout_s: float = 10.0
     stall_timeout_s: float = 10.0
 
     @property
     def develops(self) -> bool:
         """Tell whether any frame may be another one than the source gives."""
-        return not self.passthrough or self.recipe != Recipe()
+        return not self.passthrough or self.strip_gps or self.recipe != Recipe()
 
     @property
     def encoding(self) -> Encoding:
         """How frames are encoded."""
-        return Encoding(self.quality, self.max_side, self.passthrough)
+        return Encoding(self.quality, self.max_side, self.passthrough, self.strip_gps)
 
     @property
     def recipe(self) -> Recipe:

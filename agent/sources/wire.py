@@ -49,6 +49,7 @@ class Order:
     passthrough: bool = True
     crop: Rectangle | None = None
     masks: tuple[Corners, ...] = ()
+    strip_gps: bool = False
     open_timeout_s: float = 10.0
     stall_timeout_s: float = 10.0
     start_frame: int = 0

@@ -141,7 +141,8 @@ class Inbox:
     def _shelve(self, draft: Draft, sequence: int) -> Staged:
         filename = upload_filename(draft.source, draft.captured_at, sequence, draft.media_type)
         if isinstance(draft.body, bytes):
-            return Staged(draft, sequence, filename, self._shelf.write(sequence, filename, draft.body))
+            path = self._shelf.write(sequence, filename, draft.body)
+            return Staged(draft, sequence, filename, path, self._shelf.lay_beside(path, draft.sidecar))
         path, copied_because = self._shelf.adopt(
             sequence,
             filename,

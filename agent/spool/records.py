@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +90,10 @@ class Draft:
     def of_bytes(cls, data: bytes, **fields: Any) -> Draft:  # noqa: ANN401 (the fields of Draft, checked by its own constructor)
         """Make a draft of a picture in memory."""
         return cls(body=data, size=len(data), sha256=hashlib.sha256(data).hexdigest(), **fields)
+
+    def with_bytes(self, data: bytes) -> Draft:
+        """Return the draft with a picture in memory in place of its own."""
+        return replace(self, body=data, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,3 +153,30 @@ def test_a_snapshot_shows_the_picture_as_it_would_be_sent(tmp_path: Path) -> Non
     trial = try_source(plan, seconds=0.1, environment={"PATH": os.environ["PATH"]}, clock=SystemClock())
     assert not trial.problem
     assert is_masked(trial.picture)
+
+
+def with_place(picture: bytes) -> bytes:
+    """Return a JPEG that says where it was taken, after its SOI."""
+    return picture[:2] + b"\xff\xe1\x00\x1eExif\0\0II*\0\x08\0\0\0\1\0\x25\x88\4\0\1\0\0\0\x08\0\0\0" + picture[2:]
+
+
+def test_a_cameras_own_jpeg_is_passed_on_without_its_place() -> None:
+    """Location goes from a passed-through picture too, and nothing else of it."""
+    place = with_place(jpeg(20))
+    assert place != jpeg(20)
+    for strips, gives in ((False, place), (True, jpeg(20))):
+        order = Order("device", "x", 1, fourcc="MJPG", strip_gps=strips)
+        assert Capture(Driver(raw(place)), order).news() == gives
+
+
+def test_a_programs_jpegs_are_passed_on_without_their_place(tmp_path: Path) -> None:
+    """The same for what a program writes: no decoding, the other bytes as they were."""
+    (tmp_path / "place.jpg").write_bytes(with_place(jpeg(20)))
+    body = (
+        f"data = open({str(tmp_path / 'place.jpg')!r}, 'rb').read()\n"
+        "while True: sys.stdout.buffer.write(data); sys.stdout.flush(); time.sleep(0.05)\n"
+    )
+    with running(CameraPlan("belt", program(tmp_path, body), interval_s=0.0, strip_gps=True)) as camera:
+        camera.until(lambda: camera.frames)
+        assert not any("agent.pictures.child" in line for line in children().values())
+    assert camera.frames[0].picture == jpeg(20)

@@ -12,7 +12,9 @@ import pytest
 from directory_rig import YardMaker, coded, sha
 from structlog.testing import capture_logs
 
+from agent.pictures.developing import Developer, Encoding
 from agent.pictures.exif import with_orientation
+from agent.pictures.transform import Recipe
 
 if TYPE_CHECKING:
     from directory_rig import Yard
@@ -117,3 +119,23 @@ def test_a_mask_that_cannot_be_applied_keeps_the_picture_here(still: YardMaker) 
         yard.settle()
     assert yard.items() == []
     assert [entry["reason"] for entry in logs if entry["event"] == "file_rejected"] == ["it cannot be decoded"]
+
+
+def test_a_picture_without_its_place_keeps_its_sidecar_beside_it(still: YardMaker) -> None:
+    """It has bytes of its own, the same pixels, and so the same boxes: salvage finds them again."""
+    yard = still()
+    yard.watch._adopter._drafter._developer = Developer(yard.darkroom, Encoding(strip_gps=True), Recipe())
+    data = coded(".jpg", width=320, height=240)
+    place = bytes.fromhex("4949 2a00 0800 0000 0100 2588 0400 0100 0000 1a00 0000 0000 0000 0000 0000")
+    block = b"\xff\xe1" + (len(place) + 8).to_bytes(2) + b"Exif\0\0" + place
+    picture = yard.put("a.jpg", data[:2] + block + data[2:])
+    yard.put("b.jpg", data)
+    yard.put("a.json", sidecar((0.25, 0.5, 0.2, 0.2)))
+    yard.settle()
+    first, second = sorted(yard.items(), key=lambda item: str(item.origin))
+    assert first.path.read_bytes().endswith(data[2:])
+    assert b"\x25\x88" not in first.path.read_bytes()[: len(block)]
+    assert picture.stat().st_nlink == 1
+    assert first.beside is not None
+    assert first.beside.samefile(yard.root / "a.json")
+    assert second.path.samefile(yard.root / "b.jpg")
