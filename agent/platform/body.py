@@ -45,8 +45,11 @@ class UploadBody:
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self.length = len(self._head) + item.size + len(self._tail)
 
-    def __iter__(self) -> Iterator[bytes | memoryview]:
+    def __iter__(self) -> Iterator[bytes]:
         """Yield what goes before the picture, then the picture in pieces, each valid until the next is asked for."""
+        return self._pieces()  # type: ignore[return-value]  # views of a buffer are sent like bytes
+
+    def _pieces(self) -> Iterator[bytes | memoryview]:
         with lent() as buffer:
             whole = memoryview(buffer)
             digest = hashlib.sha256()
