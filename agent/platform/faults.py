@@ -38,8 +38,8 @@ class Body(Protocol):
 
     sent: int
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the bytes."""
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        """Yield the bytes, or views of a buffer."""
         ...
 
 
