@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 # FF 00 is data, FF FF is filling, FF D0 to FF D7 keep decoders in step; every other FF opens a segment. As in
 # decoders, what lies between segments is passed over: webcams leave stray bytes there.
-_LEAD = 0xFF
-_NO_SEGMENT = frozenset({0x00, _LEAD, *range(0xD0, 0xD8)})
+LEAD = 0xFF
+NO_SEGMENT = frozenset({0x00, LEAD, *range(0xD0, 0xD8)})
 _FIRST_MARKER = 0xC0
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -65,7 +65,7 @@ def walk(tape: Tape) -> Header:
     found = _Walk()
     tape.skip(2)
     for _ in range(_MAX_SEGMENTS):
-        marker = tape.find(_LEAD, _NO_SEGMENT)
+        marker = tape.find(LEAD, NO_SEGMENT)
         if marker == _EOI:
             if found.size is None or not found.scanned:
                 raise BadPicture("the JPEG holds no picture")

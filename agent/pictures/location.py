@@ -7,21 +7,20 @@ each with EXIF of its own. Makers' notes have no published form and stay, and so
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from typing import TYPE_CHECKING
 
+from agent.buffers import lent
 from agent.errors import BadPicture
 from agent.frame import JPEG
-from agent.pictures import exif
+from agent.pictures import exif, jpeg
 from agent.pictures.gps import exif_without_place, tells_place, xmp_without_place
 from agent.pictures.tape import Tape, pieces, steady
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SEGMENT = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _EOI, _APP1 = 0xD9, 0xE1
 _JPEG_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 # The rest of an XMP packet that is longer than a segment, in pieces that may be cut anywhere.
@@ -44,8 +43,8 @@ def without_location(descriptor: int, size: int, media_type: str) -> bytes | Non
     Read in pieces; only a picture that has to be changed is held in memory. Raises `BadPicture` and `NotWhole`, as
     `inspect` does.
     """
-    with steady(descriptor):
-        tape = Tape(descriptor, size)
+    with steady(descriptor), lent() as buffer:
+        tape = Tape(descriptor, size, buffer)
         edits = list(_jpeg_edits(tape) if media_type == JPEG else _png_edits(tape))
         return b"".join(_kept(descriptor, size, edits)) if edits else None
 
@@ -60,7 +59,7 @@ def _kept(descriptor: int, size: int, edits: list[_Edit]) -> Iterator[bytes]:
 
 def _jpeg_edits(tape: Tape) -> Iterator[_Edit]:
     tape.skip(2)
-    while (marker := tape.find(_SEGMENT)[1]) != _EOI:
+    while (marker := tape.find(jpeg.LEAD, jpeg.NO_SEGMENT)) != _EOI:
         start = tape.position - 2
         length = int.from_bytes(tape.take(2)) - 2
         if length < 0:

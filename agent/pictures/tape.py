@@ -39,7 +39,7 @@ class Tape:
     @property
     def position(self) -> int:
         """The offset of the byte that `take` would return first."""
-        return self._offset - len(self._piece) + self._at
+        return self._offset - (self._end - self._at)
 
     def look(self, offset: int, count: int) -> bytes:
         """Return `count` bytes at `offset`, without moving on."""

@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.buffers import PIECE
 from agent.errors import BadPicture
 from agent.pictures.exif import orientation_block, read_orientation
 from agent.pictures.gps import exif_without_place, xmp_without_place
 from agent.pictures.inspect import NotWhole, PictureLimits, inspect
 from agent.pictures.location import without_location
-from agent.pictures.tape import PIECE_BYTES, opened
+from agent.pictures.tape import opened
 
 if TYPE_CHECKING:
     from agent.pictures.inspect import Picture
@@ -359,6 +360,6 @@ def test_a_large_picture_is_read_in_pieces(coded: Coder) -> None:
         tracemalloc.start()
         try:
             assert without_location(descriptor, len(data), "image/png") is None
-            assert tracemalloc.get_traced_memory()[1] < 4 * PIECE_BYTES
+            assert tracemalloc.get_traced_memory()[1] < 4 * PIECE
         finally:
             tracemalloc.stop()
