@@ -2,6 +2,7 @@
 
     AgentError
     ├── Wait                 not now: look again later, nothing is lost
+    │   ├── Unanswered       an annotator said nothing of a picture: its rule says what becomes of that
     │   ├── SpoolFull        a cap or a floor is reached
     │   └── SpoolUnavailable the disk under the spool fails
     │       └── SpoolDamaged its database is corrupt: set aside and salvaged
@@ -45,6 +46,18 @@ class AgentError(Exception):
 
 class Wait(AgentError):
     """Not now; the same thing may work later."""
+
+
+class Unanswered(Wait):
+    """An annotator said nothing that can be used of a picture.
+
+    `away` is true where the annotator itself is at fault (gone, silent, talking nonsense), so that the next picture
+    would fare no better now; false where it is about this one picture.
+    """
+
+    def __init__(self, what: str, *, remedy: str = "", away: bool = False) -> None:
+        super().__init__(what, remedy=remedy)
+        self.away = away
 
 
 class SpoolFull(Wait):

@@ -69,8 +69,20 @@ class FrameIntake:
         finally:
             self._pulse.rest(self._name)
 
-    def _put(self, frame: Frame) -> None:
-        draft = Draft.of_bytes(
+    def forgo(self, frame: Frame, reason: str) -> None:
+        """Enter a frame as captured and dropped; raises `Wait` for a file's frame alone."""
+        if self._live:
+            self.pass_over(reason, items=1, size=len(frame.picture))
+        else:
+            self._inbox.pass_over(self._draft(frame), reason)
+
+    def pass_over(self, reason: str, *, items: int, size: int) -> None:
+        """Enter frames of a live camera as captured and dropped, now or with the next one."""
+        self._drop(reason, size, items)
+        self._count_dropped()
+
+    def _draft(self, frame: Frame) -> Draft:
+        return Draft.of_bytes(
             frame.picture,
             source=frame.source,
             captured_at=frame.captured_at,
@@ -82,6 +94,9 @@ class FrameIntake:
             stamp=frame.stamp,
             priority=self._priority if frame.priority is None else frame.priority,
         )
+
+    def _put(self, frame: Frame) -> None:
+        draft = self._draft(frame)
         staged = self._inbox.stage(draft)
         self._inbox.commit([staged])
         log.info(
@@ -97,9 +112,9 @@ class FrameIntake:
             return REASONS["newest"]
         return NO_ROOM if isinstance(error, SpoolFull) else UNAVAILABLE
 
-    def _drop(self, reason: str, size: int) -> None:
+    def _drop(self, reason: str, size: int, more: int = 1) -> None:
         items, total = self._uncounted.get(reason, (0, 0))
-        self._uncounted[reason] = (items + 1, total + size)
+        self._uncounted[reason] = (items + more, total + size)
 
     def _count_dropped(self) -> None:
         """Enter the frames that found no room; what cannot be entered now is entered with the next one."""

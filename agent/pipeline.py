@@ -11,6 +11,9 @@ import structlog
 from agent.spool.orders import read_standing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agent.annotators.desk import AnnotatorState
     from agent.drain import Uploader
     from agent.health import Pulse
     from agent.housekeeping import Housekeeping
@@ -53,6 +56,8 @@ class Pipeline:
         self.nursery = nursery
         self.pulse = pulse
         self.cameras: dict[str, Camera] = {}
+        self.annotating: Mapping[str, Callable[[], None]] = {}
+        self.annotators: Mapping[str, AnnotatorState] = {}
         self.housekeeping = housekeeping
         self._timekeeping = timekeeping
         self._uploaders = uploaders
@@ -77,6 +82,8 @@ class Pipeline:
         nursery.start("receipts", self._clerk.run)
         nursery.start("housekeeping", self.housekeeping.run)
         nursery.start("clock", self._timekeeping.run)
+        for name, work in self.annotating.items():
+            nursery.start(name, work)
         for name, watch in self._watches.items():
             nursery.start(f"watch-{name}", watch.run)
         for name, camera in self.cameras.items():
@@ -136,7 +143,7 @@ class Pipeline:
         link = self.link.state
         with self._lock:
             cameras = {name: (state.opened, state.ended, state.problem) for name, state in self._camera_states.items()}
-        said = (self.link.paused_since, self.link.closed)
+        said = (self.link.paused_since, self.link.closed, [state.problem for state in self.annotators.values()])
         return link.cause, link.reason, self.link.approval, *said, cameras, list(self.pulse.paused())
 
     def facts(self) -> dict[str, Any]:
@@ -156,6 +163,7 @@ class Pipeline:
                 "open_at_boot_s": round(link.open_at, 1) if link.paused else None,
             },
             "cameras": cameras,
+            "annotators": {name: asdict(state) for name, state in self.annotators.items()},
             "intake_paused": self.pulse.paused(),
             "watches": sorted(self._watches),
             "running": sorted(self.nursery.running()),

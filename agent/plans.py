@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.annotations.plan import AnnotationPlan
+from agent.annotators.plan import AnnotatorPlan
+from agent.frame import Model
 from agent.sources.drafting import WatchPlan
 from agent.sources.plan import CameraPlan
 from agent.spool.budget import Limits, Policy
 
 if TYPE_CHECKING:
+    from agent.config.annotators import AnnotatorSettings
     from agent.config.settings import EncodeSettings, Settings, SpoolSettings
     from agent.config.sources import CameraSettings, WatchSettings
 
@@ -31,6 +35,7 @@ def watch_plan(watch: WatchSettings) -> WatchPlan:
         move_to=watch.move_to,
         when_full=watch.when_full,
         priority=watch.priority,
+        annotate=watch.annotate,
     )
 
 
@@ -51,6 +56,23 @@ def camera_plan(camera: CameraSettings, encode: EncodeSettings) -> CameraPlan:
         strip_gps=encode.strip_gps,
         open_timeout_s=camera.open_timeout_s,
         stall_timeout_s=camera.stall_timeout_s,
+    )
+
+
+def annotator_plan(settings: AnnotatorSettings) -> AnnotatorPlan:
+    """Return how pictures are looked at that come without a sidecar."""
+    return AnnotatorPlan(
+        name=settings.kind or "",
+        timeout_s=settings.timeout_s,
+        start_timeout_s=settings.start_timeout_s,
+        on_failure=settings.on_failure,
+        reading=AnnotationPlan(
+            classes=settings.classes,
+            box_space=settings.box_space,
+            box_size=settings.box_size,
+            min_confidence=settings.min_confidence,
+        ),
+        model=Model(settings.model_id, settings.model_version),
     )
 
 

@@ -22,7 +22,7 @@ def metadata_json(*, source: str, captured_at: datetime, model: Model, labels: L
     labels without any give an empty list: nothing was found. Confidence stays here, the contract has no place for it.
     Boxes leave cut to the picture and rounded to a millionth, as the readers make them anyway.
     """
-    named = model if labels is None else _merged(labels.model, model)
+    named = model if labels is None else merged(labels.model, model)
     said: dict[str, Any] = {"source": source, "timestamp": utc_text(captured_at)}
     if named.id is not None:
         said["model_id"] = named.id
@@ -50,7 +50,7 @@ def _text(said: dict[str, Any]) -> str:
     return json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _merged(named: Model, configured: Model) -> Model:
+def merged(named: Model, configured: Model) -> Model:
     """Fill in what a sidecar leaves out; a version belongs to its id, and goes with no other."""
     same = named.id in (None, configured.id)
     return Model(named.id or configured.id, named.version or (configured.version if same else None))

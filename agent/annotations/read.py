@@ -52,7 +52,7 @@ def read_labels(name: str, data: bytes, subject: Subject, plan: AnnotationPlan) 
     everything else; hand in one byte more than `MAX_SIDECAR_BYTES` of a longer file.
     """
     content = recognised(sidecar_of(name, data, subject, plan), plan.formats)
-    return Reading(_settled(content.read(), subject, plan), content.format.name, content.reason)
+    return Reading(settled(content.read(), subject, plan), content.format.name, content.reason)
 
 
 def sidecar_of(name: str, data: bytes, subject: Subject, plan: AnnotationPlan) -> Sidecar:
@@ -79,7 +79,7 @@ def _text(name: str, data: bytes) -> str:
         raise BadSidecar(f"{name}, line {line}: no UTF-8 text") from None
 
 
-def _settled(labels: Labels, subject: Subject, plan: AnnotationPlan) -> Labels:
+def settled(labels: Labels, subject: Subject, plan: AnnotationPlan) -> Labels:
     """Leave out what is too unsure, and bring boxes to the space of the stored pixels."""
     kept = tuple(one for one in labels.annotations if one.confidence is None or one.confidence >= plan.min_confidence)
     unsure = len(labels.annotations) - len(kept)

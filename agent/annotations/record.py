@@ -8,6 +8,7 @@ from typing import Any
 from agent.frame import Annotation, Labels, Model
 
 _SIDES = 4
+_COUNTS = ("dropped", "unnamed", "masked", "skipped", "unsure")
 
 
 def labels_record(labels: Labels) -> dict[str, Any]:
@@ -16,8 +17,7 @@ def labels_record(labels: Labels) -> dict[str, Any]:
         "annotations": [[box.class_value, list(box.geometry), box.confidence] for box in labels.annotations],
         "model": [labels.model.id, labels.model.version],
         "captured_at": None if labels.captured_at is None else labels.captured_at.isoformat(),
-        "dropped": labels.dropped,
-        "unnamed": labels.unnamed,
+        "counts": [getattr(labels, count) for count in _COUNTS],
     }
 
 
@@ -29,8 +29,7 @@ def read_record(record: Any) -> Labels:  # noqa: ANN401 (what another process wr
             tuple(_annotation(*fields) for fields in record["annotations"]),
             Model(*(None if word is None else str(word) for word in record["model"])),
             None if captured_at is None else datetime.fromisoformat(captured_at),
-            int(record["dropped"]),
-            int(record["unnamed"]),
+            **{count: int(number) for count, number in zip(_COUNTS, record["counts"], strict=True)},
         )
     except (KeyError, TypeError, OverflowError) as error:
         raise ValueError("these are no labels") from error

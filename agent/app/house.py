@@ -103,6 +103,7 @@ class House:
         for camera in self._settings.camera if self._takes_in else ():
             if not (self._once and parse_source(camera.source).live):
                 pipeline.cameras[camera.name] = self._intake.camera(camera, spool, darkroom, pipeline.observe)
+        pipeline.annotating, pipeline.annotators = self._intake.annotators.threads, self._intake.annotators.states
         return pipeline
 
     def open_spool(self, *, owner: bool) -> Spool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.app.annotators import AnnotatorParts
 from agent.frame import Model
 from agent.housekeeping import Examiner
 from agent.intake import FrameIntake
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from agent.config.environment import Environment
     from agent.config.settings import Settings
     from agent.config.sources import CameraSettings
+    from agent.frame import Frame
     from agent.health import Pulse
     from agent.sources.drafting import WatchPlan
     from agent.sources.report import CameraState
@@ -55,6 +57,9 @@ class IntakeParts:
         self._stop = stop
         self._pulse = pulse
         self._once = once
+        self.annotators = AnnotatorParts(
+            settings, environment.children, limits=self._limits(), clock=clock, rng=rng, stop=stop
+        )
 
     def darkroom(self) -> PictureChild:
         """Make the parent's side of the picture child."""
@@ -74,13 +79,17 @@ class IntakeParts:
 
     def watch(self, plan: WatchPlan, spool: Spool, darkroom: PictureChild) -> DirectoryWatch:
         """Make the watch over one directory."""
+        bell, drafter = Bell(), self.drafter(plan, darkroom)
+        annotations = None
+        if plan.annotate and self.annotators.present:
+            annotations = self.annotators.folder(plan, drafter, bell)
         return DirectoryWatch(
             plan,
             Listing(plan.root, plan.patterns, recursive=plan.recursive),
-            Adopter(plan, self.drafter(plan, darkroom), spool),
+            Adopter(plan, drafter, spool, annotations),
             spool,
             stop=self._stop,
-            bell=Bell(),
+            bell=bell,
             clock=self._clock,
             pulse=self._pulse,
             once=self._once,
@@ -104,9 +113,12 @@ class IntakeParts:
             pulse=self._pulse,
             priority=camera.priority,
         )
+        deliver: Callable[[Frame], None] = intake.put
+        if camera.annotate and self.annotators.present:
+            deliver = self.annotators.frames(camera.name, intake, live=live)
         return Camera(
             camera_plan(camera, self._settings.encode),
-            deliver=intake.put,
+            deliver=deliver,
             stop=self._stop,
             clock=self._clock,
             rng=self._rng,

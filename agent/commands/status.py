@@ -65,6 +65,7 @@ def _lines(status: Status) -> Iterator[str]:
         yield f"oldest    {status.oldest_waiting['filename']}"
     yield f"spool     {status.spool_dir}"
     yield from _queue(status)
+    yield from _annotators((status.state or {}).get("annotators", {}))
     yield from _cameras((status.state or {}).get("cameras", {}))
 
 
@@ -97,6 +98,13 @@ def _queue(status: Status) -> Iterator[str]:
         )
         for reason, count in sorted(account.dropped.items()):
             yield f"{'':24} dropped {count}: {reason}"
+
+
+def _annotators(annotators: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for name, annotator in annotators.items():
+        took = "" if annotator["latency_s"] is None else f", the last in {annotator['latency_s']:g} s"
+        problem = f": {annotator['problem']}" if annotator["problem"] else ""
+        yield f"annotator {name}: {annotator['answered']} answered{took}, {annotator['failed']} failed{problem}"
 
 
 def _cameras(cameras: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -33,6 +33,7 @@ FilePath = Annotated[Path, AfterValidator(_without_nul)]
 Word = Annotated[str, Field(min_length=1)]
 # A week bounds every wait: beyond some centuries the kernel's clocks overflow.
 Seconds = Annotated[float, Field(ge=0, le=604_800)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Timeout = Annotated[float, Field(gt=0, le=604_800)]
 Bytes = Annotated[
     int,

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from agent.config.address import check_url
+from agent.config.annotators import AnnotatorSettings
 from agent.config.device_key import checked_key
 from agent.config.fields import Bytes, FilePath, Seconds, Section, Timeout, Word
 from agent.config.sources import CameraSettings, WatchSettings  # noqa: TC001 (pydantic reads the annotations)
@@ -192,6 +193,9 @@ class Settings(Section):
     model: ModelSettings = Field(default=ModelSettings(), description="The model that made the annotations.")
     watch: tuple[WatchSettings, ...] = Field(default=(), description="Folders whose pictures are uploaded.")
     camera: tuple[CameraSettings, ...] = Field(default=(), description="Cameras, streams and video files.")
+    annotator: AnnotatorSettings = Field(
+        default=AnnotatorSettings(), description="What looks at pictures that come without a sidecar."
+    )
     encode: EncodeSettings = Field(default=EncodeSettings(), description="How pictures are prepared.")
     spool: SpoolSettings = Field(default=SpoolSettings(), description="Where pictures wait for delivery.")
     upload: UploadSettings = Field(default=UploadSettings(), description="How pictures are sent.")

@@ -37,6 +37,9 @@ class WatchSettings(Section):
     )
     crop: Crop = crop_field()
     mask: Masks = mask_field()
+    annotate: bool = Field(
+        default=True, description="Have [annotator] look at pictures without a sidecar, where one is set up."
+    )
     settle_s: Seconds = Field(
         default=1.0, description="How long a file must stay unchanged before it counts as written, in seconds."
     )
@@ -109,6 +112,7 @@ class CameraSettings(Section):
     )
     crop: Crop = crop_field()
     mask: Masks = mask_field()
+    annotate: bool = Field(default=True, description="Have [annotator] look at the pictures, where one is set up.")
     open_timeout_s: Timeout = Field(default=10.0, description="Longest wait for the camera to open, in seconds.")
     stall_timeout_s: Timeout = Field(
         default=10.0, description="Silence after which the camera is reopened, in seconds."

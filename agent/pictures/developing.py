@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from agent.errors import BadPicture
+from agent.frame import JPEG
 from agent.pictures.inspect import NotWhole, PictureLimits, inspect
 from agent.pictures.location import without_location
-from agent.pictures.tape import opened
+from agent.pictures.orientation import UPRIGHT
+from agent.pictures.tape import opened, pieces
+from agent.pictures.transform import Recipe
 
 if TYPE_CHECKING:
     from agent.pictures.inspect import Picture
-    from agent.pictures.transform import Recipe, Transform
+    from agent.pictures.transform import Transform
 
 
 # What is passed on was never limited by pixels; what is decoded is limited by the child's own limits.
@@ -72,6 +75,19 @@ class Developer:
             return None
         with opened(source) as descriptor:
             return without_location(descriptor, picture.size, picture.media_type)
+
+    def shown(self, descriptor: int, picture: Picture) -> tuple[bytes, Picture]:
+        """Return a file's picture as it is sent, but always as a JPEG, and what that is: an annotator looks at it."""
+        transform = self.transform(picture)
+        if transform is None and picture.media_type != JPEG:
+            if picture.orientation != UPRIGHT:
+                raise BadPicture("it is turned by EXIF, sent so, and no JPEG: an annotator cannot be shown it")
+            transform = Recipe().for_picture(picture.width, picture.height)
+        data = self.develop(descriptor, picture, transform)
+        if transform is not None:
+            width, height = transform.size
+            picture = replace(picture, media_type=JPEG, width=width, height=height, orientation=UPRIGHT)
+        return b"".join(pieces(descriptor, 0, picture.size)) if data is None else data, picture
 
     def develop_frame(self, jpeg: bytes) -> bytes:
         """Return what is sent of a frame that is a JPEG already; raises `BadPicture` where it is no whole one, too."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
+from agent.annotators.plan import NO_ANSWER
 from agent.errors import BadPicture, Reject, SpoolFull, SpoolUnavailable, Wait
+from agent.frame import Labels
 from agent.pictures.inspect import NotWhole
 from agent.sources.drafting import open_sidecar
 from agent.sources.listing import sighting
@@ -20,11 +23,12 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
+    from agent.annotators.folder import FolderAnnotations
     from agent.pictures.inspect import Picture
     from agent.sources.drafting import Drafter, SidecarFile, WatchPlan
     from agent.sources.settle import Sighting
     from agent.spool.inbox import Inbox
-    from agent.spool.records import Known, Staged
+    from agent.spool.records import Draft, Known, Staged
     from agent.spool.spool import Spool
 
 log = structlog.get_logger(__name__)
@@ -44,7 +48,12 @@ class Old:
 
 @dataclass(frozen=True, slots=True)
 class Forgone:
-    """There is no room for it, and its source gives up the newest: it is on record as dropped."""
+    """It is on record as dropped: for want of room where its source gives up the newest, or by the annotator's rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """Too many wait for the annotator: a later walk finds it again, see `wants_more`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,10 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True)
 class Unpaired:
-    """The picture is ready, but its sidecar is not: there is none yet, or it still grows."""
+    """The picture is ready, but its sidecar is not: there is none yet, or it still grows.
+
+    For ever where an annotator has yet to look at it: what that says comes with `annotated`.
+    """
 
     until: float
 
@@ -88,13 +100,16 @@ class Unfit:
 
 
 ReadyAt: TypeAlias = "Callable[[str, SidecarFile | None], float | None]"
-Outcome = Taken | Old | Forgone | Gone | Changed | Unfinished | Withheld | Unpaired | Unfit
+Outcome = Taken | Old | Forgone | Crowded | Gone | Changed | Unfinished | Withheld | Unpaired | Unfit
 
 
 class Adopter:
-    """Takes files of one directory into the spool."""
+    """Takes files of one directory into the spool; those without a sidecar pass `annotations` where there are any."""
 
-    def __init__(self, plan: WatchPlan, drafter: Drafter, spool: Spool) -> None:
+    def __init__(
+        self, plan: WatchPlan, drafter: Drafter, spool: Spool, annotations: FolderAnnotations | None = None
+    ) -> None:
+        self._annotations = annotations
         self._plan = plan
         self._drafter = drafter
         self._spool = spool
@@ -116,6 +131,19 @@ class Adopter:
         except Wait as error:
             return Withheld(str(error))
 
+    def annotated(self) -> list[str]:
+        """Return the files that an annotator has looked at since this was asked last."""
+        return self._annotations.take_news() if self._annotations is not None else []
+
+    def wants_more(self) -> bool:
+        """Tell, once, that there is room for files that were turned away as `Crowded`."""
+        return self._annotations is not None and self._annotations.wants_more()
+
+    def forget(self, name: str) -> None:
+        """Let go of what an annotator said of a file: it is taken, gone, or nothing to send."""
+        if self._annotations is not None:
+            self._annotations.forget(name)
+
     def _take(self, name: str, seen: Sighting, known: Known | None, ready_at: ReadyAt) -> Outcome:
         with open_regular(self._plan.root / name, self._plan.root) as (descriptor, status):
             if sighting(status) != seen:
@@ -124,6 +152,8 @@ class Adopter:
                 until = ready_at(name, sidecar)
                 if until is not None:
                     return Unpaired(until)
+                if sidecar is None and self._annotations is not None and not self._annotations.has_room(name):
+                    return Crowded()
                 return self._adopt(name, descriptor, status, known, sidecar)
 
     def _adopt(
@@ -136,7 +166,23 @@ class Adopter:
             return Old()
         # A file whose inode we have seen with other bytes is rewritten in place: a link would share its fate.
         rewritten = known is not None and known.inode == seen.inode
-        draft = self._drafter.draft(name, descriptor, status, picture, sidecar, copy=rewritten)
+        if sidecar is not None or self._annotations is None:
+            return self._stage(self._drafter.draft(name, descriptor, status, picture, sidecar, copy=rewritten))
+        said = self._annotations.ask(name, seen, picture)
+        if said is None:
+            return Unpaired(math.inf)
+        labels = said if isinstance(said, Labels) else None
+        if labels is None:
+            if self._annotations.rule == "wait":
+                return Withheld(f"it is not annotated: {said}")
+            log.warning("picture_unannotated", source=self._plan.name, path=name, reason=str(said))
+        draft = self._drafter.draft(name, descriptor, status, picture, None, copy=rewritten, labels=labels)
+        if labels is None and self._annotations.rule == "drop":
+            self._inbox.pass_over(draft, NO_ANSWER)
+            return Forgone()
+        return self._stage(draft)
+
+    def _stage(self, draft: Draft) -> Outcome:
         draft = replace(draft, priority=self._plan.priority)
         if draft.size > self._spool.max_bytes:
             # It would never have room, and would hold up all others.

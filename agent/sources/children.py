@@ -61,7 +61,8 @@ class Wakeup:
 class Child:
     """A running program in a process group of its own.
 
-    `message` is written to its standard input, which is then closed; without one there is nothing to read there.
+    `message` is written to its standard input, which is then closed; without one there is nothing to read there. With
+    `talks` it stays open instead, for a subclass that has more to say.
     Raises `Reopen` where it cannot be started. Leaving the `with` block ends it.
     """
 
@@ -71,8 +72,10 @@ class Child:
         environment: Mapping[str, str],
         wakeup: Wakeup,
         message: bytes = b"",
+        *,
+        talks: bool = False,
     ) -> None:
-        self._process = _started(arguments, environment, subprocess.PIPE if message else subprocess.DEVNULL)
+        self._process = _started(arguments, environment, subprocess.PIPE if message or talks else subprocess.DEVNULL)
         self._ended = os.pidfd_open(self._process.pid)
         self.pid = self._process.pid
         self._words: deque[str] = deque(maxlen=1)
@@ -82,7 +85,8 @@ class Child:
             self._poll.register(descriptor, select.POLLIN)
         with contextlib.suppress(OSError):
             fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self._say(message)
+        if not talks:
+            self._say(message)
 
     def __enter__(self) -> Self:
         return self
@@ -137,7 +141,7 @@ class Child:
         if not self._wait(GRACE_S):
             log.warning("child_stuck", pid=self.pid, reason="it does not die, as in a hanging driver")
         self._process.poll()
-        for pipe in (self._process.stdout, self._process.stderr):
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
         os.close(self._ended)

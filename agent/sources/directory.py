@@ -13,7 +13,7 @@ import structlog
 
 from agent.annotations.pairing import is_sidecar
 from agent.errors import SpoolDamaged, SpoolFull, SpoolUnavailable
-from agent.sources.adoption import Changed, Forgone, Gone, Old, Taken, Unfinished, Unfit, Unpaired, Withheld
+from agent.sources.adoption import Changed, Crowded, Forgone, Gone, Old, Taken, Unfinished, Unfit, Unpaired, Withheld
 from agent.sources.aside import Aside
 from agent.sources.companion import CompanionWait
 from agent.sources.memory import PIECE, Memory, is_at
@@ -100,7 +100,9 @@ class DirectoryWatch:
             self._pause.begin(error, self._clock.boot())
 
     def _hear(self) -> None:
-        if self._notices.take_overflow():
+        for name in self._adopter.annotated():
+            self._pictures.hasten(name, self._clock.boot())
+        if self._notices.take_overflow() or self._adopter.wants_more():
             self._rounds.ask()
         for name in self._notices.take():
             if self._listing.wants(name):
@@ -181,7 +183,7 @@ class DirectoryWatch:
         match outcome:
             case Taken(one):
                 staged.append((name, one))
-            case Old() | Gone() | Forgone():
+            case Old() | Gone() | Forgone() | Crowded():
                 self._forget(name)
             case Changed(found):
                 self._see(name, found)
@@ -229,11 +231,17 @@ class DirectoryWatch:
         self._pictures.lose(name)
         self._sidecars.forget(name)
         self._aside.forget(name)
+        self._adopter.forget(name)
 
     def _finished(self) -> bool:
         """Tell whether all that was there is taken; what stays unfinished or unreadable is named and left."""
         delayed = self._aside.delayed()
-        if self._rounds.walking or not self._rounds.completed or len(self._pictures) > len(delayed):
+        if (
+            self._rounds.walking
+            or self._rounds.asked
+            or not self._rounds.completed
+            or len(self._pictures) > len(delayed)
+        ):
             return False
         for name, reason in sorted(delayed.items()):
             log.warning("file_left", source=self._plan.name, path=name, reason=reason)

@@ -58,6 +58,7 @@ class WatchPlan:
     priority: int = PRIORITY
     crop: Rectangle | None = None
     masks: tuple[Corners, ...] = ()
+    annotate: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,10 @@ class Drafter:
             self._darkroom.verify(descriptor)
         return picture
 
+    def shown(self, descriptor: int, picture: Picture) -> tuple[bytes, Picture]:
+        """Return a checked file's picture as an annotator is to see it: a JPEG, masked and cut as it is sent."""
+        return self._developer.shown(descriptor, picture)
+
     def draft(
         self,
         name: str,
@@ -136,12 +141,16 @@ class Drafter:
         sidecar: SidecarFile | None,
         *,
         copy: bool,
+        labels: Labels | None = None,
     ) -> Draft:
-        """Freeze a checked file and its sidecar into a draft; `copy` asks for bytes of its own instead of a link."""
+        """Freeze a checked file and its sidecar into a draft; `copy` asks for bytes of its own instead of a link.
+
+        `labels` are an annotator's, for a file without a sidecar: boxes of the picture as it is sent.
+        """
         transform = self._developer.transform(picture)
-        labels = self._labels(sidecar, picture, transform)
+        if sidecar is not None:
+            labels = self._labels(sidecar, picture, transform)
         captured_at, stamp = self._captured_at(labels, status)
-        metadata = metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels)
         seen = sighting(status)
         # Beside other pixels the boxes of the sidecar would be wrong.
         original = sidecar if transform is None else None
@@ -152,7 +161,7 @@ class Drafter:
             media_type=picture.media_type if transform is None else JPEG,
             size=picture.size,
             sha256=picture.sha256,
-            metadata=metadata,
+            metadata=metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels),
             body=Opened(descriptor, self._hidden, copy=copy),
             sidecar=beside,
             origin=self._origin(name, seen, sidecar),
@@ -163,9 +172,7 @@ class Drafter:
         data = self._developer.develop(descriptor, picture, transform)
         return draft if data is None else draft.with_bytes(data)
 
-    def _labels(self, sidecar: SidecarFile | None, picture: Picture, transform: Transform | None) -> Labels | None:
-        if sidecar is None:
-            return None
+    def _labels(self, sidecar: SidecarFile, picture: Picture, transform: Transform | None) -> Labels | None:
         try:
             labels = read_sidecar(
                 sidecar.name,

@@ -46,6 +46,11 @@ class Rounds:
         """Tell whether a walk is under way."""
         return self._walk is not None
 
+    @property
+    def asked(self) -> bool:
+        """Tell whether one more walk is wanted soon."""
+        return self._asked
+
     def ask(self) -> None:
         """Have one more walk soon: something may have been missed."""
         self._asked = True

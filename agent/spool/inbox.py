@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from agent.frame import Position
     from agent.spool.allowance import Allowance
     from agent.spool.claims import Claims
     from agent.spool.commits import Commits
@@ -128,12 +129,14 @@ class Inbox:
         self._losses.note(source, reason, items=items, size=size)
 
     def pass_over(self, draft: Draft, reason: str) -> None:
-        """Enter a watched file as captured and dropped, and remember it; the file itself is left alone."""
+        """Enter a picture of a file as captured and dropped, and remember that; the file itself is left alone."""
 
         def enter(connection: sqlite3.Connection) -> None:
             _count_dropped(connection, draft.source, reason, items=1, size=draft.size)
             if draft.mark is not None:
                 _mark(connection, draft.source, draft.mark)
+            if draft.position is not None:
+                _progress(connection, draft.source, draft.position)
 
         self._commits.run(enter)
         self._losses.note(draft.source, reason, items=1, size=draft.size)
@@ -197,8 +200,7 @@ class Inbox:
             if draft.mark is not None:
                 _mark(connection, draft.source, draft.mark)
             if draft.position is not None:
-                at = draft.position
-                connection.execute(PROGRESS, (draft.source, at.path, at.fingerprint, at.next_frame, at.ended))
+                _progress(connection, draft.source, draft.position)
 
     def _next_sequence(self) -> int:
         with self._lock:
@@ -231,6 +233,10 @@ def _count_dropped(connection: sqlite3.Connection, source: str, reason: str, *, 
 def _mark(connection: sqlite3.Connection, source: str, mark: Mark) -> None:
     path = mark.path.encode("utf-8", "surrogateescape")
     connection.execute(MARK, (source, path, stored_inode(mark.inode), mark.size, mark.mtime_ns, mark.sha256))
+
+
+def _progress(connection: sqlite3.Connection, source: str, at: Position) -> None:
+    connection.execute(PROGRESS, (source, at.path, at.fingerprint, at.next_frame, at.ended))
 
 
 def _reserve_block(connection: sqlite3.Connection) -> int:

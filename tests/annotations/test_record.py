@@ -19,8 +19,7 @@ LABELS = st.builds(
     st.lists(ANNOTATIONS, max_size=4).map(tuple),
     st.builds(Model, WORDS, WORDS),
     st.none() | st.datetimes(timezones=st.just(UTC)),
-    st.integers(0, 9),
-    st.integers(0, 9),
+    *[st.integers(0, 9)] * 5,
 )
 
 
@@ -39,8 +38,9 @@ def test_labels_survive_the_way_between_processes(labels: Labels) -> None:
         {"annotations": 4},
         {"model": ["a", "b", "c"]},
         {"captured_at": "yesterday"},
-        {"dropped": None},
-        {"unnamed": "many"},
+        {"counts": None},
+        {"counts": [0, 0, 0, 0]},
+        {"counts": [0, 0, 0, 0, "many"]},
     ],
 )
 def test_what_is_no_record_is_an_error(change: dict[str, Any]) -> None:

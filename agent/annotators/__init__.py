@@ -1,0 +1,1 @@
+"""Annotators: programs, servers and models that say what is on a picture that came without a sidecar."""

@@ -1,0 +1,89 @@
+"""How annotators are put together: one desk for all sources, and what stands between it and each of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent.annotators.command import OnceProgram, StreamProgram
+from agent.annotators.desk import Desk
+from agent.annotators.folder import FolderAnnotations
+from agent.annotators.frames import FileFrames, FrameRule, LiveFrames
+from agent.plans import annotator_plan
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Mapping
+
+    from agent.annotators.desk import AnnotatorState, Engine
+    from agent.clock import Clock
+    from agent.config.settings import Settings
+    from agent.frame import Frame
+    from agent.intake import FrameIntake
+    from agent.pictures.limits import PictureLimits
+    from agent.sources.drafting import Drafter, WatchPlan
+    from agent.workers import Bell, Stop
+
+
+class AnnotatorParts:
+    """Builds the annotator of a run; `threads` are the bodies of the threads that it needs, by their names.
+
+    The desk is made when the first source asks for it: without one no thread of it runs.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        children: Mapping[str, str],
+        *,
+        limits: PictureLimits,
+        clock: Clock,
+        rng: random.Random,
+        stop: Stop,
+    ) -> None:
+        self.threads: dict[str, Callable[[], None]] = {}
+        self.states: dict[str, AnnotatorState] = {}
+        self._settings = settings.annotator
+        self._plan = annotator_plan(settings.annotator)
+        self._children = children
+        self._limits = limits
+        self._clock = clock
+        self._rng = rng
+        self._stop = stop
+        self._made: Desk | None = None
+
+    @property
+    def present(self) -> bool:
+        """Tell whether there is an annotator."""
+        return self._settings.kind is not None
+
+    def folder(self, plan: WatchPlan, drafter: Drafter, bell: Bell) -> FolderAnnotations:
+        """Make what has one directory's pictures looked at."""
+        folder = FolderAnnotations(plan.root, self._desk(), drafter.shown, stop=self._stop, notify=bell.ring)
+        self.threads[f"annotate-{plan.name}"] = folder.run
+        return folder
+
+    def frames(self, name: str, intake: FrameIntake, *, live: bool) -> Callable[[Frame], None]:
+        """Make what has one camera's frames looked at; returns what takes them."""
+        rule = FrameRule(name, self._plan.on_failure, intake, self._clock)
+        if not live:
+            return FileFrames(self._desk(), rule, self._limits, self._stop).put
+        frames = LiveFrames(self._desk(), rule, intake, self._limits, self._stop)
+        self.threads[f"annotate-{name}"] = frames.run
+        return frames.put
+
+    def _desk(self) -> Desk:
+        if self._made is None:
+            self._made = Desk(
+                self._engine(), self._plan, stop=self._stop, clock=self._clock, rng=self._rng, observe=self._observe
+            )
+            self.threads["annotator"] = self._made.run
+        return self._made
+
+    def _observe(self, state: AnnotatorState) -> None:
+        self.states[state.name] = state
+
+    def _engine(self) -> Engine:
+        program = StreamProgram if self._settings.mode == "stream" else OnceProgram
+        return program(
+            self._settings.arguments, self._plan, environment=self._children, stop=self._stop, clock=self._clock
+        )
