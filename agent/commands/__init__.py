@@ -22,6 +22,7 @@ VERBS = (
     "reconcile",
     "camera",
     "doctor",
+    "service",
     "config",
     "sandbox",
     "demo",
