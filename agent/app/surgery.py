@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.config.settings import Settings
 from agent.device import DeviceMeter
 from agent.doctor import cameras, configuration, disk, folders, machine, network, opencv, service
 from agent.doctor.checkup import Check, examine
@@ -19,7 +20,7 @@ from agent.state import read_state
 from agent.status import look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from agent.clock import Clock
     from agent.config.environment import Environment
@@ -49,7 +50,7 @@ class Surgery:
         yield from examine(self._without_configuration() if found is None else self._checks(found))
 
     def _without_configuration(self) -> Iterator[Check]:
-        yield self._opencv(())
+        yield self._opencv(Settings())
         yield self._machine(Path("/"))
         yield self._service(running=False)
 
@@ -60,7 +61,7 @@ class Surgery:
         if settings.watch:
             yield Check("folders", lambda: folders.findings(self._folders(found), self._person), 15.0)
             yield Check("inotify", lambda: [folders.inotify_finding(folders.inotify_of(settings.watch))], 20.0, True)
-        yield self._opencv(settings.camera)
+        yield self._opencv(settings)
         if nodes := cameras.nodes_of(settings.camera):
             yield Check("groups", lambda: [cameras.group_finding(nodes, self._person)])
         state = _state(found) if running else None
@@ -74,9 +75,9 @@ class Surgery:
         active = self._person.is_service and (self._systemd or {}).get("ActiveState") == "active"
         return active or is_owned(found.spool_dir)
 
-    def _opencv(self, configured: Iterable[CameraSettings]) -> Check:
-        kinds = {parse_source(camera.source).kind for camera in configured}
-        needed = bool(kinds - {"command"})
+    def _opencv(self, settings: Settings) -> Check:
+        kinds = {parse_source(camera.source).kind for camera in settings.camera}
+        needed = opencv.is_needed(settings)
 
         def ask() -> list[Finding]:
             seen = opencv.ask(self._environment.children)

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.doctor.finding import Finding, ok, problem, warning
+from agent.sources.grammar import parse_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from agent.config.settings import Settings
 
 LOAD_S = 30.0
 """0.4 s where it was measured; much more on a busy board with an SD card."""
@@ -55,8 +58,16 @@ class OpenCV:
     folders: tuple[str, ...] = ()
 
 
+def is_needed(settings: Settings) -> bool:
+    """Tell whether a source can give nothing without it: cameras but for programs, and what is masked or cropped."""
+    framed = any(watch.crop or watch.mask for watch in settings.watch) or not settings.encode.passthrough
+    return framed or any(
+        camera.crop or camera.mask or parse_source(camera.source).kind != "command" for camera in settings.camera
+    )
+
+
 def finding(found: OpenCV, *, needed: bool, gstreamer_needed: bool) -> Finding:
-    """Judge it: `needed` where a camera is opened with it, else it only converts pictures."""
+    """Judge it: `needed` where a camera is opened or every picture encoded with it, else it only converts some."""
     if found.error:
         return _absent(found, needed=needed)
     what = f"OpenCV {found.version} ({found.file}), {'with' if found.gstreamer else 'without'} GStreamer"
@@ -80,7 +91,9 @@ def finding(found: OpenCV, *, needed: bool, gstreamer_needed: bool) -> Finding:
 def _absent(found: OpenCV, *, needed: bool) -> Finding:
     judge = problem if needed else warning
     why = (
-        "No camera can be opened without it." if needed else "JPEG and PNG are sent as they are; BMP, TIFF, WebP wait."
+        "Without it no camera is opened, and no picture cropped or masked: those are not sent."
+        if needed
+        else "JPEG and PNG are sent as they are; BMP, TIFF, WebP wait."
     )
     what = f"OpenCV cannot be loaded ({found.error})"
     if ".so" in found.error:

@@ -19,6 +19,10 @@ _TIFF_TAGS = frozenset({
     tiff.STRIP_OFFSETS, tiff.STRIP_BYTES, tiff.TILE_OFFSETS, tiff.TILE_BYTES,
     tiff.SAMPLE_BITS, tiff.SAMPLE_FORMATS,
 })  # fmt: skip
+_HAS_EXIF = 0x08
+_MAX_EXIF = 64 * 1024
+# A film of a thousand pictures is none that is looked through for its orientation.
+_MAX_CHUNKS = 1000
 _BMP_CORE_HEADER = 12
 _BMP_PLAIN = frozenset({0, 3, 6})
 _FOURTEEN_BITS = 0x3FFF
@@ -31,7 +35,9 @@ def walk_webp(tape: Tape) -> Header:
         raise BadPicture("it is a RIFF file, but no WebP picture")
     _must_reach(tape, 8 + length)
     body = tape.look(20, 10)
+    orientation = exif.UPRIGHT
     if chunk == b"VP8X":
+        orientation = _webp_orientation(tape, 8 + length) if body[0] & _HAS_EXIF else exif.UPRIGHT
         width, height = int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
     elif chunk == b"VP8L":
         bits = int.from_bytes(body[1:5], "little")
@@ -40,7 +46,22 @@ def walk_webp(tape: Tape) -> Header:
         width, height = (side & _FOURTEEN_BITS for side in struct.unpack("<HH", body[6:]))
     else:
         raise BadPicture("the WebP is damaged: its first chunk is unknown")
-    return Header(WEBP, width, height)
+    return Header(WEBP, width, height, orientation)
+
+
+def _webp_orientation(tape: Tape, end: int) -> int:
+    """Return what the EXIF chunk says, which lies behind the pixels; 1 where none is found."""
+    at = 12
+    for _ in range(_MAX_CHUNKS):
+        if at + 8 > end:
+            break
+        kind, size = struct.unpack("<4sI", tape.look(at, 8))
+        if kind == b"EXIF":
+            # Some writers put JPEG's prefix in front.
+            block = tape.look(at + 8, min(size, _MAX_EXIF, tape.size - at - 8))
+            return exif.read_orientation(block.removeprefix(exif.PREFIX))
+        at += 8 + size + size % 2
+    return exif.UPRIGHT
 
 
 def walk_bmp(tape: Tape) -> Header:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent.config.settings import Settings
 from agent.config.sources import CameraSettings
 from agent.device import Device
 from agent.doctor import cameras, disk, folders, machine, network, opencv, service
@@ -367,6 +368,23 @@ class TestOpenCV:
         without = replace(self.GOOD, gstreamer=False)
         assert opencv.finding(without, needed=True, gstreamer_needed=False).state == "ok"
         assert opencv.finding(without, needed=True, gstreamer_needed=True).section == "opencv-has-no-gstreamer"
+
+    @pytest.mark.parametrize(
+        ("tables", "needed"),
+        [
+            ({}, False),
+            ({"watch": [{"path": "/srv"}]}, False),
+            ({"watch": [{"path": "/srv", "crop": [0, 0, 1, 0.5]}]}, True),
+            ({"watch": [{"path": "/srv", "mask": [[0, 0, 1, 0.5]]}]}, True),
+            ({"watch": [{"path": "/srv"}], "encode": {"passthrough": False}}, True),
+            ({"camera": [{"name": "a", "source": "0"}]}, True),
+            ({"camera": [{"name": "a", "source": "cmd:camera"}]}, False),
+            ({"camera": [{"name": "a", "source": "cmd:camera", "mask": [[0, 0, 1, 0.5]]}]}, True),
+        ],
+    )
+    def test_it_is_needed_for_cameras_crops_and_masks(self, tables: dict[str, Any], *, needed: bool) -> None:
+        """Where it is, its absence is a problem: nothing goes out uncropped or unmasked instead."""
+        assert opencv.is_needed(Settings.model_validate(tables)) is needed
 
     def test_a_missing_library_is_named_by_its_package(self) -> None:
         """The desktop build on a system without a desktop is the usual case."""

@@ -85,6 +85,13 @@ def test_a_box_under_a_mask_is_dropped_and_counted(box: tuple[float, float, floa
     assert (len(after.annotations), after.masked, after.dropped) == (int(stays), int(not stays), 0)
 
 
+def test_half_of_a_box_decides() -> None:
+    """A little more than half of it under a mask and it goes, a little less and it stays."""
+    transform = Recipe(masks=(SQUARE,)).for_picture(1000, 1000)
+    for left, masked in ((0.13, 0), (0.17, 1)):
+        assert transform.labels(found((left + 0.1, 0.5, 0.2, 0.2))).masked == masked
+
+
 def test_masks_that_overlap_hide_no_more_than_they_cover() -> None:
     """The same area named twice counts once."""
     left = ((0.0, 0.0), (0.4, 0.0), (0.4, 1.0), (0.0, 1.0))

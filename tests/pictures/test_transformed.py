@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from agent.pictures.exif import with_orientation
+from agent.pictures.exif import orientation_block, with_orientation
 from agent.pictures.pixels import prepared
 from agent.pictures.studio import PictureChild
 from agent.pictures.transform import Recipe, Transform
@@ -64,7 +64,19 @@ def tiff(image: np.ndarray, orientation: int) -> bytes:
     return struct.pack(">2sHIH", b"MM", 42, 8, len(tags)) + entries + bytes(4) + image.tobytes()
 
 
-FORMATS = {"png": png, "jpeg": jpeg, "tiff": tiff}
+def webp(image: np.ndarray, orientation: int) -> bytes:
+    """Return a WebP that says how it is shown, behind its pixels."""
+    pixels = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()[12:]
+    height, width, _ = image.shape
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    block = orientation_block(orientation)
+    chunks: bytes = (
+        b"WEBPVP8X" + struct.pack("<II", 10, 8) + size + pixels + b"EXIF" + struct.pack("<I", len(block)) + block
+    )
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
+FORMATS = {"png": png, "jpeg": jpeg, "tiff": tiff, "webp": webp}
 
 
 def drawn(size: tuple[int, int], bounds: tuple[int, int, int, int]) -> np.ndarray:
