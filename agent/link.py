@@ -85,11 +85,21 @@ class Link:
         return self._approval
 
     def approve(self, approval: str) -> None:
-        """Note what the platform says of this device now."""
+        """Note what the platform says of this device now; one that is not approved sends nothing until it is."""
         if approval != self._approval:
             before, self._approval = self._approval, approval
+            if approval in UNAPPROVED:
+                self._hold(f"the device is {approval} on the platform", UNAPPROVED[approval])
+            elif before in UNAPPROVED:
+                self.hurry()
             say = log.warning if approval in UNAPPROVED else log.info
             say("approval_changed", approval=approval or None, before=before or None)
+
+    def _hold(self, reason: str, seconds: float) -> None:
+        with self._lock:
+            if self._state.cause is not Meaning.DENIED:
+                open_at = self._clock.boot() + seconds
+                self._state = replace(self._state, cause=Meaning.DENIED, reason=reason, failures=1, open_at=open_at)
 
     def pause(self, since: str | None) -> None:
         """Let uploads rest by hand, whatever the link's own state; None ends that."""

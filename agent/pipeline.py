@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agent.annotators.desk import AnnotatorState
+    from agent.checkin import CheckIn
     from agent.drain import Uploader
     from agent.health import Pulse
     from agent.housekeeping import Housekeeping
@@ -58,6 +59,7 @@ class Pipeline:
         self.cameras: dict[str, Camera] = {}
         self.annotating: Mapping[str, Callable[[], None]] = {}
         self.annotators: Mapping[str, AnnotatorState] = {}
+        self.checkin: CheckIn | None = None
         self.housekeeping = housekeeping
         self._timekeeping = timekeeping
         self._uploaders = uploaders
@@ -84,10 +86,17 @@ class Pipeline:
         nursery.start("clock", self._timekeeping.run)
         for name, work in self.annotating.items():
             nursery.start(name, work)
+        if self.checkin is not None:
+            nursery.start("checkin", self.checkin.run)
         for name, watch in self._watches.items():
             nursery.start(f"watch-{name}", watch.run)
         for name, camera in self.cameras.items():
             nursery.start(f"camera-{name}", camera.run)
+
+    def take_checkin(self, checkin: CheckIn, client: Client) -> None:
+        """Check in while this runs; a stop breaks that off as it does uploads."""
+        self.checkin = checkin
+        self._clients = [*self._clients, client]
 
     def stop(self, grace_s: float) -> list[str]:
         """End every stage within `grace_s`; uploads that are still under way then are broken off (I4).
@@ -143,7 +152,10 @@ class Pipeline:
         link = self.link.state
         with self._lock:
             cameras = {name: (state.opened, state.ended, state.problem) for name, state in self._camera_states.items()}
-        said = (self.link.paused_since, self.link.closed, [state.problem for state in self.annotators.values()])
+        checkin = self.checkin.state if self.checkin else None
+        annotators = [state.problem for state in self.annotators.values()]
+        told = (checkin.cause, checkin.status) if checkin else None
+        said = (self.link.paused_since, self.link.closed, annotators, told)
         return link.cause, link.reason, self.link.approval, *said, cameras, list(self.pulse.paused())
 
     def facts(self) -> dict[str, Any]:
@@ -162,6 +174,7 @@ class Pipeline:
                 "paused_since": self.link.paused_since,
                 "open_at_boot_s": round(link.open_at, 1) if link.paused else None,
             },
+            "checkin": self.checkin.facts() if self.checkin else None,
             "cameras": cameras,
             "annotators": {name: asdict(state) for name, state in self.annotators.items()},
             "intake_paused": self.pulse.paused(),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agent.clock import SystemClock
 from agent.errors import SpoolUnavailable
 from agent.spool import ledger
+from agent.spool.errands import read_errands
 from agent.spool.orders import read_standing
 from agent.spool.ownership import is_owned, owner_note
 from agent.spool.reader import Reader
@@ -22,6 +23,7 @@ from agent.tariff import facts
 
 if TYPE_CHECKING:
     from agent.config.load import Configuration
+    from agent.spool.errands import Errand
     from agent.spool.ledger import Account
 
 SCHEMA = 1
@@ -41,6 +43,7 @@ class Status:
     oldest_waiting: dict[str, Any] | None
     paused_since: str | None = None
     tariff: dict[str, Any] = field(default_factory=dict)
+    actions: list[Errand] = field(default_factory=list)
 
     @property
     def waiting(self) -> int:
@@ -65,6 +68,7 @@ class Status:
             "oldest_waiting": self.oldest_waiting,
             "paused_since": self.paused_since,
             "tariff": self.tariff,
+            "actions": [action.as_json() for action in self.actions],
             "daemon": self.state,
         }
 
@@ -84,6 +88,7 @@ def look(configuration: Configuration) -> Status:
         accounts = ledger.accounts(reader.all(ledger.TALLY))
         paused_since = read_standing(reader).paused_since
         sent = read_sent(reader)
+        actions = read_errands(reader)
     finally:
         reader.close()
     return Status(
@@ -95,6 +100,7 @@ def look(configuration: Configuration) -> Status:
         dict(oldest) if oldest else None,
         paused_since,
         facts(tariff, sent, local),
+        actions,
     )
 
 

@@ -218,6 +218,7 @@ class House:
             "server": {"url": self.sandbox.url or NOBODY, "device_key_file": str(self.key_file)},
             "spool": {"dir": str(self.spool), "min_free_bytes": 0},
             "upload": {"start_jitter_s": 0, "timeout_s": 5, "grace_s": 2},
+            "checkin": {"enabled": False},
             "log": {"format": "json"},
         }
         if "watch" not in tables:

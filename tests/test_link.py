@@ -346,3 +346,27 @@ def test_hurrying_does_not_end_a_pause_by_hand(link: Link) -> None:
     link.pause("2026-03-14T08:15:02Z")
     link.hurry()
     assert link.enter() == float("inf")
+
+
+@pytest.mark.parametrize("approval", ["pending", "rejected"])
+def test_an_unapproved_device_sends_nothing(link: Link, clock: MovedClock, approval: str) -> None:
+    """Whoever asks waits, an upload under way does not end that, and the approval does at once."""
+    assert link.enter() is None
+    link.approve(approval)
+    link.report(Meaning.DELIVERED, "")
+    assert link.state.cause is Meaning.DENIED
+    assert link.state.reason == f"the device is {approval} on the platform"
+    assert (link.enter() or 0) >= 60
+    rest(link, clock)
+    assert link.enter() is None  # one asks again
+    link.leave()
+    link.approve(approval)
+    link.approve("approved")
+    assert link.enter() is None
+
+
+def test_an_approval_is_no_news_to_an_open_link(link: Link) -> None:
+    """What works goes on."""
+    for approval in ("approved", "", "approved"):
+        link.approve(approval)
+    assert not link.state.paused

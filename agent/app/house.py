@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agent.annotations.metadata import retimed
 from agent.app.drain import DrainParts
 from agent.app.intake import IntakeParts
+from agent.app.operations import Operations
 from agent.health import Pulse
 from agent.housekeeping import Housekeeping
 from agent.identity import key_holder
@@ -104,6 +105,9 @@ class House:
             if not (self._once and parse_source(camera.source).live):
                 pipeline.cameras[camera.name] = self._intake.camera(camera, spool, darkroom, pipeline.observe)
         pipeline.annotating, pipeline.annotators = self._intake.annotators.threads, self._intake.annotators.states
+        if not self._once:
+            operations = Operations(self._settings, key, context, clock=self._clock, rng=self._rng, stop=self.stop)
+            operations.join(pipeline)
         return pipeline
 
     def open_spool(self, *, owner: bool) -> Spool:

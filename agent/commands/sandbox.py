@@ -16,7 +16,8 @@ Examples:
 \b
 A fault script is TOML (or JSON): rules in order, the first that covers a request holds.
   [[fault]]
-  route = "upload"     # upload (default), self, checkin, provision, model, other, any
+  route = "upload"     # upload (default), self, checkin, heartbeat, provision,
+                       # model, other, any
   from = 3             # the first request it covers, numbered per route
   count = 2            # how many; default: all that follow
   status = 503         # answer this; code, message and body say what with

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.commands.beside import safe
 from agent.errors import NotRunning
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from agent.status import Status
 
+ACTIONS = 3
 HEADER = f"{'source':24} captured delivered  waiting quarantined  dropped    bytes held"
 
 
@@ -59,6 +61,9 @@ def _lines(status: Status) -> Iterator[str]:
         yield f"intake    {source} paused: {reason}"
     if (status.state or {}).get("clock_synchronised") is False:
         yield "clock     not synchronised: capture times may be wrong, and are put right once it is"
+    yield from _checkin((status.state or {}).get("checkin") or {})
+    for action in status.actions[:ACTIONS]:
+        yield f"action    {safe(action.what)}: {action.outcome}" + (f", {safe(action.reason)}" if action.reason else "")
     if status.last_delivery is not None:
         yield f"last sent {status.last_delivery['filename']} at {status.last_delivery['delivered_at']}"
     if status.oldest_waiting is not None:
@@ -67,6 +72,13 @@ def _lines(status: Status) -> Iterator[str]:
     yield from _queue(status)
     yield from _annotators((status.state or {}).get("annotators", {}))
     yield from _cameras((status.state or {}).get("cameras", {}))
+
+
+def _checkin(checkin: dict[str, Any]) -> Iterator[str]:
+    if checkin.get("cause"):
+        yield f"check-in  fails ({checkin['cause']}): {checkin['reason']}"
+    elif checkin.get("last_at"):
+        yield f"check-in  {checkin['status']} at {checkin['last_at']}"
 
 
 def _verdict(status: Status) -> str:

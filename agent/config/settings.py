@@ -15,6 +15,7 @@ from agent.config.address import check_url
 from agent.config.annotators import AnnotatorSettings
 from agent.config.device_key import checked_key
 from agent.config.fields import Bytes, FilePath, Seconds, Section, Timeout, Word
+from agent.config.operator import CheckinSettings
 from agent.config.sources import CameraSettings, WatchSettings  # noqa: TC001 (pydantic reads the annotations)
 from agent.config.timetable import TimetableSettings, check_timetable
 from agent.tariff import Tariff
@@ -199,4 +200,5 @@ class Settings(Section):
     encode: EncodeSettings = Field(default=EncodeSettings(), description="How pictures are prepared.")
     spool: SpoolSettings = Field(default=SpoolSettings(), description="Where pictures wait for delivery.")
     upload: UploadSettings = Field(default=UploadSettings(), description="How pictures are sent.")
+    checkin: CheckinSettings = Field(default=CheckinSettings(), description="How the platform hears of this device.")
     log: LogSettings = Field(default=LogSettings(), description="What is logged, and how.")

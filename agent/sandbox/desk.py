@@ -12,9 +12,11 @@ from starlette.routing import Route
 from agent.errors import UsageError
 from agent.sandbox import envelope, faults, page
 from agent.sandbox.contract import Refusal
-from agent.sandbox.intake import limited
+from agent.sandbox.intake import body_of, limited
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from starlette.requests import Request
 
     from agent.sandbox.faults import Faults
@@ -36,10 +38,13 @@ _STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 class Desk:
     """The endpoints of `/` and `/_sandbox/`."""
 
-    def __init__(self, store: Store, script: Faults, tally: Tally) -> None:
+    def __init__(
+        self, store: Store, script: Faults, tally: Tally, checkins: Sequence[Mapping[str, object]] = ()
+    ) -> None:
         self._store = store
         self._faults = script
         self._tally = tally
+        self._checkins = checkins
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -53,6 +58,8 @@ class Desk:
             Route("/_sandbox/requests", self.requests),
             Route("/_sandbox/faults", self.show_faults),
             Route("/_sandbox/faults", self.load_faults, methods=["PUT"]),
+            Route("/_sandbox/checkins", self.checkins),
+            Route("/_sandbox/actions", self.ask, methods=["POST"]),
         ]
 
     async def index(self, request: Request) -> Response:
@@ -109,6 +116,15 @@ class Desk:
         except UsageError as error:
             raise Refusal(str(error)) from error
         return await self.show_faults(request)
+
+    async def checkins(self, _request: Request) -> Response:
+        """List the latest check-ins, oldest first."""
+        return envelope.as_json({"checkins": list(self._checkins)})
+
+    async def ask(self, request: Request) -> Response:
+        """Have check-ins ask for the action in the body, besides those of the script."""
+        self._faults.ask(await body_of(request))
+        return envelope.as_json({"actions": self._faults.script.actions}, 201)
 
 
 def _number(request: Request, name: str, default: int) -> int:

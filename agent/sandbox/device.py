@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 DEVICE_ID = "sandbox-device"
 APPROVED = "approved"
+CHECKINS = 100
 _HEALTH = ("healthy", "degraded", "error")
 
 
@@ -48,6 +50,7 @@ class DeviceApi:
         self._clock = clock
         self._rejects_duplicates = rejects_duplicates
         self._report = report
+        self.checkins: deque[dict[str, object]] = deque(maxlen=CHECKINS)
 
     def routes(self) -> list[Route]:
         """Return the routes, to be mounted under each base URL."""
@@ -55,6 +58,7 @@ class DeviceApi:
             Route("/device/images/upload", self.upload, methods=["POST"]),
             Route("/device/self", self.identify, methods=["GET"]),
             Route("/device/checkin", self.checkin, methods=["POST"]),
+            Route("/core/agent/checkin", self.heartbeat, methods=["POST"]),
             Route("/devices/provision", self.provision, methods=["POST"]),
         ]
 
@@ -89,7 +93,16 @@ class DeviceApi:
         body = await body_of(request)
         if body.get("status") not in _HEALTH or not isinstance(body.get("metrics", {}), dict):
             raise Refusal(f"status is one of {', '.join(_HEALTH)}, and metrics an object")
+        self.checkins.append({"at": utc_text(self._clock.wall()), **body})
         return envelope.success({"actions": self._faults.script.actions})
+
+    async def heartbeat(self, request: Request) -> Response:
+        """Take the heartbeat of the platform's own agent; this answer has no envelope."""
+        self._admit(request)
+        body = await body_of(request)
+        if not (isinstance(body.get("device_id"), str) and body["device_id"]):
+            raise Refusal("device_id is needed")
+        return envelope.as_json({"success": True, "pending_actions": self._faults.script.actions})
 
     async def provision(self, request: Request) -> Response:
         """Swap a token for a key."""

@@ -3,7 +3,7 @@ r"""What the sandbox does wrong, and when: a script of rules, and the rule that 
 A script is TOML, or JSON of the same shape. Its rules are tried in order and the first that covers a request holds:
 
     [[fault]]
-    route = "upload"       # upload (default), self, checkin, provision, model, other, any
+    route = "upload"       # upload (default), self, checkin, heartbeat, provision, model, other, any
     from = 3               # the first request it covers; requests are numbered per route since the script
                            # was loaded ("any": over all routes); default 1
     count = 2              # how many requests it covers; default: all that follow
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-Route = Literal["upload", "self", "checkin", "provision", "model", "other"]
+Route = Literal["upload", "self", "checkin", "provision", "heartbeat", "model", "other"]
 HeaderText = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
 MAX_SCRIPT_BYTES = 1_000_000
 
@@ -119,6 +119,10 @@ class Faults:
         """Put another script in force; its requests are numbered from 1."""
         self.script = script
         self._seen: Counter[str] = Counter()
+
+    def ask(self, action: dict[str, JsonValue]) -> None:
+        """Have check-ins ask for one more action; the rules go on as they were."""
+        self.script = self.script.model_copy(update={"actions": [*self.script.actions, action]})
 
     def next(self, route: Route) -> Fault | None:
         """Count one more request on `route` and return the rule that covers it."""

@@ -25,6 +25,7 @@ ROUTES: dict[str, Route] = {
     "/device/self": "self",
     "/device/checkin": "checkin",
     "/devices/provision": "provision",
+    "/core/agent/checkin": "heartbeat",
 }
 DROPPED = "dropped"
 GONE = "gone"

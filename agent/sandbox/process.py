@@ -128,6 +128,15 @@ class SandboxProcess:
         """Return how many requests each route answered, by status, `dropped` or `gone`."""
         return self._ask("/_sandbox/requests")
 
+    def checkins(self) -> list[dict[str, Any]]:
+        """Return the latest check-ins, oldest first."""
+        found: list[dict[str, Any]] = self._ask("/_sandbox/checkins")["checkins"]
+        return found
+
+    def ask(self, action: Mapping[str, object]) -> None:
+        """Have check-ins ask the device for this action."""
+        self._fetch("/_sandbox/actions", "POST", json.dumps(action).encode())
+
     def set_faults(self, script: Mapping[str, object]) -> None:
         """Replace the fault script; `{}` ends all faults."""
         self._fetch("/_sandbox/faults", "PUT", json.dumps(script).encode())

@@ -64,15 +64,17 @@ def serve(options: Options, ready: Callable[[str], None], report: Callable[[Uplo
 def build(options: Options, store: Store, report: Callable[[Upload], None]) -> Gate:
     """Return the whole application."""
     faults, tally = Faults(options.script), Tally()
-    device = DeviceApi(
+    api = DeviceApi(
         store,
         Keys(options.device_key),
         faults,
         SystemClock(),
         rejects_duplicates=options.rejects_duplicates,
         report=report,
-    ).routes()
-    routes = [*device, Mount("/api", routes=device), *Desk(store, faults, tally).routes()]
+    )
+    device = api.routes()
+    desk = Desk(store, faults, tally, api.checkins)
+    routes = [*device, Mount("/api", routes=device), *desk.routes()]
     platform = Starlette(routes=routes, exception_handlers={HTTPException: _refuse, AgentError: _refuse})
     platform.router.redirect_slashes = False
     return Gate(platform, faults, tally)

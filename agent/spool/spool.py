@@ -15,6 +15,7 @@ from agent.spool.budget import Usage
 from agent.spool.claims import Claims
 from agent.spool.commits import Commits
 from agent.spool.durable import disk_errors, make_directory
+from agent.spool.errands import Errands
 from agent.spool.history import History
 from agent.spool.inbox import Inbox
 from agent.spool.leftovers import Leftovers
@@ -149,6 +150,7 @@ class Spool:
         )
         self.history = History(self._commits, self.reader)
         self.orders = Orders(self._commits, self.directory)
+        self.errands = Errands(self._commits, self.reader)
         self.traffic = Traffic(self._commits, self.reader, clock=clock)
 
     def __enter__(self) -> Self:

@@ -253,3 +253,26 @@ def test_a_bad_script_is_refused_and_the_old_one_stays(client: httpx.Client, san
         sandbox.set_faults({"fault": [{"statsu": 500}]})
     assert client.get("/_sandbox/faults").json() == script
     assert client.put("/_sandbox/faults", content="[[fault]]\nstatus = 500\n").status_code == 200
+
+
+def test_an_action_can_be_asked_for_at_run_time(client: httpx.Client, sandbox: SandboxProcess) -> None:
+    """It comes with every check-in and heartbeat from then on, and the check-ins themselves are kept."""
+    sandbox.ask({"id": 4, "type": "deploy"})
+    health = {"status": "degraded", "metrics": {"temperature": 61.5}}
+    assert client.post("/device/checkin", json=health).json()["data"] == {"actions": [{"id": 4, "type": "deploy"}]}
+    beat = client.post("/api/core/agent/checkin", json={"device_id": "d"}).json()
+    assert beat == {"success": True, "pending_actions": [{"id": 4, "type": "deploy"}]}
+    assert client.post("/core/agent/checkin", json={}).status_code == 400
+    last = sandbox.checkins()[-1]
+    assert last["metrics"] == health["metrics"]
+    assert datetime.fromisoformat(last["at"]).tzinfo is not None
+
+
+@pytest.mark.parametrize("status", ["pending", "rejected"])
+def test_an_unapproved_device_is_told_so(client: httpx.Client, sandbox: SandboxProcess, status: str) -> None:
+    """`device/self` says it, and no upload is taken."""
+    sandbox.set_faults({"device_status": status})
+    assert client.get("/device/self").json()["data"]["status"] == status
+    answer = client.post(UPLOAD, **parts())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "DEVICE_NOT_APPROVED")
+    assert sandbox.count() == 0
