@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.annotations.pairing import is_sidecar
 from agent.errors import AgentError, Reject, SetAside
-from agent.sources.drafting import WatchPlan, open_sidecar
+from agent.sources.drafting import WatchPlan
 from agent.sources.opening import open_regular
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.app.house import House
+    from agent.sources.drafting import Drafter
     from agent.spool.reader import Reader
     from agent.spool.records import Staged
     from agent.spool.spool import Spool
@@ -51,13 +52,16 @@ def hand_over(house: House, spool: Spool, files: Sequence[Path], source: str) ->
     handed: list[Handed] = []
     staged: list[tuple[int, Staged]] = []
     darkroom = house.darkroom()
+    drafters: dict[Path, Drafter] = {}
     try:
         for path in files:
             if is_sidecar(path.name):
                 continue
+            drafter = drafters.get(path.parent)
+            if drafter is None:
+                drafter = drafters[path.parent] = house.drafter(_plan(house, path, source), darkroom)
             try:
-                with open_regular(path) as (descriptor, status), open_sidecar(path.parent, path.name) as sidecar:
-                    drafter = house.drafter(_plan(house, path, source), darkroom)
+                with open_regular(path) as (descriptor, status), drafter.sidecars.open(path.name) as sidecar:
                     picture = drafter.look(descriptor)
                     draft = drafter.draft(path.name, descriptor, status, picture, sidecar, copy=False)
                     one = spool.inbox.stage(replace(draft, mark=None))
@@ -80,11 +84,11 @@ def _commit(spool: Spool, staged: list[tuple[int, Staged]]) -> None:
 
 
 def _plan(house: House, path: Path, source: str) -> WatchPlan:
-    """Take class names, crop and masks of the watched directory that a file lies in, if it lies in one."""
+    """Take what is said of annotations, crop and masks from the watched directory that a file lies in, if it does."""
     plan = WatchPlan(name=source, root=path.parent.absolute(), patterns=("*",))
     for watched in house.watch_plans():
         if path.resolve().is_relative_to(watched.root.resolve()):
-            plan = replace(plan, classes=watched.classes, crop=watched.crop, masks=watched.masks)
+            plan = replace(plan, annotations=watched.annotations, crop=watched.crop, masks=watched.masks)
     return plan
 
 

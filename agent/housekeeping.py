@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agent.annotations.metadata import metadata_json
-from agent.annotations.read import MAX_SIDECAR_BYTES, read_sidecar
+from agent.annotations.plan import AnnotationPlan
+from agent.annotations.read import MAX_SIDECAR_BYTES, Subject, as_displayed, read_labels
 from agent.errors import BadPicture, BadSidecar, SpoolDamaged, Wait
 from agent.pictures.inspect import NotWhole, PictureLimits, inspect
 from agent.sources.opening import open_regular
@@ -77,10 +78,10 @@ class Housekeeping:
 class Examiner:
     """Looks into a picture that lost its row, and builds its metadata from its name and its sidecar."""
 
-    def __init__(self, limits: PictureLimits, model: Model, classes: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, limits: PictureLimits, model: Model, plans: Mapping[str, AnnotationPlan]) -> None:
         self._limits = limits
         self._model = model
-        self._classes = classes
+        self._plans = plans
 
     def __call__(self, picture: Path, sidecar: Path | None, *, source: str, captured_at: datetime) -> Found:
         """Return what the picture's row needs; raises `BadPicture` or `Wait` as `inspect` does."""
@@ -100,13 +101,9 @@ class Examiner:
         try:
             with open_regular(sidecar) as (descriptor, _):
                 data = os.pread(descriptor, MAX_SIDECAR_BYTES + 1, 0)
-            return read_sidecar(
-                sidecar.name,
-                data,
-                classes=self._classes.get(source, ()),
-                width=picture.width,
-                height=picture.height,
-            )
+            subject = Subject("", picture.width, picture.height, picture.orientation)
+            reading = read_labels(sidecar.name, data, subject, self._plans.get(source, AnnotationPlan()))
+            return as_displayed(reading.labels, picture.orientation)
         except (BadSidecar, Wait, OSError) as error:
             log.warning("sidecar_rejected", source=source, path=str(sidecar), reason=str(error))
             return None

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from agent.annotations.plan import AnnotationPlan
 from agent.annotators.plan import AnnotatorPlan
+from agent.config.annotations import AUTO
+from agent.config.class_names import read_classes
 from agent.frame import Model
 from agent.sources.drafting import WatchPlan
 from agent.sources.plan import CameraPlan
@@ -24,7 +26,7 @@ def watch_plan(watch: WatchSettings) -> WatchPlan:
         root=watch.path,
         patterns=watch.patterns,
         recursive=watch.recursive,
-        classes=watch.classes,
+        annotations=annotation_plan(watch),
         crop=watch.crop,
         masks=watch.mask,
         settle_s=watch.settle_s,
@@ -36,6 +38,21 @@ def watch_plan(watch: WatchSettings) -> WatchPlan:
         when_full=watch.when_full,
         priority=watch.priority,
         annotate=watch.annotate,
+    )
+
+
+def annotation_plan(watch: WatchSettings) -> AnnotationPlan:
+    """Return how the sidecars of a directory are read; raises `ConfigError` where its file of classes is gone."""
+    formats = () if watch.annotations == (AUTO,) else watch.annotations
+    return AnnotationPlan(
+        formats=formats,
+        classes=watch.classes if isinstance(watch.classes, tuple) else read_classes(watch.classes),
+        box_space=watch.box_space,
+        box_size=watch.box_size,
+        min_confidence=watch.min_confidence,
+        shapes=watch.shapes,
+        on_bad=watch.on_bad_sidecar,
+        shared=watch.shared_sidecars,
     )
 
 

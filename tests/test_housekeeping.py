@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from wire_rig import SEEN, sha
 
 from agent import housekeeping
+from agent.annotations.plan import AnnotationPlan
 from agent.errors import BadPicture, SpoolDamaged, Wait
 from agent.frame import JPEG, PNG, Model, Origin, Receipt
 from agent.housekeeping import EVERY_S, Examiner, Housekeeping
@@ -40,7 +41,7 @@ def png(width: int = 8, height: int = 8) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-EXAMINE = Examiner(PictureLimits(), MODEL, {"door": ("cat", "dog")})
+EXAMINE = Examiner(PictureLimits(), MODEL, {"door": AnnotationPlan(classes=("cat", "dog"))})
 
 
 def examined(picture: Path, sidecar: Path | None = None) -> dict[str, object]:

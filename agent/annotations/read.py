@@ -9,7 +9,7 @@ from agent.annotations.plan import AnnotationPlan
 from agent.annotations.recognition import recognised
 from agent.annotations.sidecar import Sidecar
 from agent.errors import BadSidecar
-from agent.pictures.orientation import UPRIGHT, displayed_size, stored_box
+from agent.pictures.orientation import UPRIGHT, displayed_box, displayed_size, stored_box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +67,14 @@ def sidecar_of(name: str, data: bytes, subject: Subject, plan: AnnotationPlan) -
     text = _text(name, data)
     envelope = plan.shapes == "envelope"
     return Sidecar(name, data, text, width, height, plan.classes, picture=subject.name, envelope=envelope)
+
+
+def as_displayed(labels: Labels, orientation: int) -> Labels:
+    """Return labels of the stored pixels as they lie in the picture that is shown."""
+    if orientation == UPRIGHT:
+        return labels
+    turned = (replace(one, geometry=displayed_box(one.geometry, orientation)) for one in labels.annotations)
+    return replace(labels, annotations=tuple(turned))
 
 
 def _text(name: str, data: bytes) -> str:

@@ -11,7 +11,7 @@ from agent.intake import FrameIntake
 from agent.pictures.developing import Encoding
 from agent.pictures.limits import PictureLimits
 from agent.pictures.studio import PictureChild
-from agent.plans import camera_plan
+from agent.plans import annotation_plan, camera_plan
 from agent.sources.adoption import Adopter
 from agent.sources.camera import Camera
 from agent.sources.directory import DirectoryWatch
@@ -130,7 +130,8 @@ class IntakeParts:
 
     def examiner(self) -> Examiner:
         """Make what builds items again from pictures whose rows were lost."""
-        return Examiner(self._limits(), self._model(), {watch.name: watch.classes for watch in self._settings.watch})
+        plans = {watch.name: annotation_plan(watch) for watch in self._settings.watch}
+        return Examiner(self._limits(), self._model(), plans)
 
     def _limits(self) -> PictureLimits:
         return PictureLimits(max_bytes=self._settings.encode.max_bytes, max_pixels=self._settings.encode.max_pixels)

@@ -13,7 +13,6 @@ from agent.config.environment import read_environment
 from agent.config.load import load
 from agent.config.redaction import printable
 from agent.errors import Reject, Wait
-from agent.sources.drafting import open_sidecar
 from agent.sources.grammar import parse_source
 from agent.sources.listing import Listing
 from agent.sources.opening import open_regular
@@ -51,7 +50,7 @@ def _told(plan: WatchPlan, drafter: Drafter, name: str) -> str:
     try:
         with (
             open_regular(plan.root / name, plan.root) as (descriptor, status),
-            open_sidecar(plan.root, name) as sidecar,
+            drafter.sidecars.open(name) as sidecar,
         ):
             picture = drafter.look(descriptor)
             draft = drafter.draft(name, descriptor, status, picture, sidecar, copy=False)

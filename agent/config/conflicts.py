@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.config.class_names import read_classes
+from agent.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -18,8 +21,17 @@ def conflicts(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """Yield the key path and the sentence of each contradiction."""
     yield from _shared_names(settings)
     for index, watch in enumerate(settings.watch):
+        if isinstance(watch.classes, Path):
+            yield from _unreadable_classes(("watch", index, "classes"), watch.classes)
         if watch.after_delivery == "move" and watch.move_to is not None:
             yield from _watched_target(("watch", index, "move_to"), watch.move_to, settings.watch)
+
+
+def _unreadable_classes(path: KeyPath, file: Path) -> Iterator[tuple[KeyPath, str]]:
+    try:
+        read_classes(file)
+    except ConfigError as error:
+        yield path, str(error)
 
 
 def _shared_names(settings: Settings) -> Iterator[tuple[KeyPath, str]]:

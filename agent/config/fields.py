@@ -22,14 +22,15 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _without_nul(path: Path) -> Path:
+def check_text(path: Path) -> Path:
+    """Return a path that the kernel can be asked for."""
     if "\0" in str(path):
         raise ValueError("must not hold a NUL character")
     return path
 
 
 Name = Annotated[str, AfterValidator(_checked_name)]
-FilePath = Annotated[Path, AfterValidator(_without_nul)]
+FilePath = Annotated[Path, AfterValidator(check_text)]
 Word = Annotated[str, Field(min_length=1)]
 # A week bounds every wait: beyond some centuries the kernel's clocks overflow.
 Seconds = Annotated[float, Field(ge=0, le=604_800)]

@@ -23,7 +23,7 @@ SYSTEM_RUNTIME = Path("/run/acusight-agent")
 # Every key that holds a path; a test holds this list against the settings tree.
 PATH_KEYS = {
     "server": ("device_key_file", "ca_file", "client_cert_file", "client_key_file"),
-    "watch": ("path", "move_to"),
+    "watch": ("path", "classes", "move_to"),
     "camera": ("source",),
     "spool": ("dir",),
 }

@@ -7,6 +7,23 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from agent.config.annotations import (
+    BoxSize,
+    BoxSpace,
+    Classes,
+    Formats,
+    OnBadSidecar,
+    Shapes,
+    SharedNames,
+    box_size_field,
+    box_space_field,
+    classes_field,
+    formats_field,
+    min_confidence_field,
+    on_bad_sidecar_field,
+    shapes_field,
+    shared_sidecars_field,
+)
 from agent.config.fields import FilePath, Name, Pixels, Priority, Seconds, Section, Timeout, WhenFull, Word
 from agent.config.framing import Crop, Masks, crop_field, mask_field
 from agent.config.selection import priority_field
@@ -32,9 +49,14 @@ class WatchSettings(Section):
         min_length=1,
         description="Which file names are pictures, without regard to upper and lower case.",
     )
-    classes: tuple[Word, ...] = Field(
-        default=(), description="Class names by index, for sidecars that hold numbers only."
-    )
+    annotations: Formats = formats_field()
+    classes: Classes = classes_field()
+    box_space: BoxSpace = box_space_field()
+    box_size: BoxSize = box_size_field()
+    min_confidence: float = min_confidence_field()
+    shapes: Shapes = shapes_field()
+    on_bad_sidecar: OnBadSidecar = on_bad_sidecar_field()
+    shared_sidecars: SharedNames = shared_sidecars_field()
     crop: Crop = crop_field()
     mask: Masks = mask_field()
     annotate: bool = Field(

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import structlog
 
 from agent.annotators.plan import NO_ANSWER
-from agent.errors import BadPicture, Reject, SpoolFull, SpoolUnavailable, Wait
+from agent.errors import BadPicture, BadSidecar, Reject, SpoolFull, SpoolUnavailable, Wait
 from agent.frame import Labels
 from agent.pictures.inspect import NotWhole
-from agent.sources.drafting import open_sidecar
 from agent.sources.listing import sighting
 from agent.sources.opening import Vanished, open_regular
 from agent.spool.allowance import NoRoom
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
 
     from agent.annotators.folder import FolderAnnotations
     from agent.pictures.inspect import Picture
-    from agent.sources.drafting import Drafter, SidecarFile, WatchPlan
+    from agent.sources.drafting import Drafter, WatchPlan
     from agent.sources.settle import Sighting
+    from agent.sources.sidecars import SidecarFile, Sidecars
     from agent.spool.inbox import Inbox
     from agent.spool.records import Draft, Known, Staged
     from agent.spool.spool import Spool
@@ -116,6 +116,11 @@ class Adopter:
         self._inbox: Inbox = spool.inbox
         self._copies: set[str] = set()
 
+    @property
+    def sidecars(self) -> Sidecars:
+        """Where the sidecars of this directory's pictures are found."""
+        return self._drafter.sidecars
+
     def take(self, name: str, seen: Sighting, known: Known | None, *, ready_at: ReadyAt) -> Outcome:
         """Try to take one file; raises `SpoolFull` or `SpoolUnavailable` where the spool can take none."""
         try:
@@ -124,6 +129,8 @@ class Adopter:
             return Gone()
         except NotWhole as error:
             return Unfinished(str(error))
+        except BadSidecar as error:  # it is to be mended: the rule is to wait
+            return Withheld(str(error))
         except Reject as error:
             return Unfit(str(error))
         except (SpoolFull, SpoolUnavailable):
@@ -148,7 +155,7 @@ class Adopter:
         with open_regular(self._plan.root / name, self._plan.root) as (descriptor, status):
             if sighting(status) != seen:
                 return Changed(sighting(status))
-            with open_sidecar(self._plan.root, name) as sidecar:
+            with self._drafter.sidecars.open(name) as sidecar:
                 until = ready_at(name, sidecar)
                 if until is not None:
                     return Unpaired(until)

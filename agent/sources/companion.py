@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.annotations.pairing import stems_of
+
 if TYPE_CHECKING:
     from agent.sources.settle import Sighting
+    from agent.sources.sidecars import Sidecars
 
-SUFFIXES = (".annotations.json", ".json", ".txt")
 # Half a sidecar gives wrong boxes, so one that still grows gets longer than one that is missing; but not for ever.
 LONGEST_GROWTH_S = 60.0
 
@@ -56,19 +58,55 @@ class CompanionWait:
             return pair.settled_at + self._wait_s
         return min(pair.since + self._settle_s, pair.settled_at + max(self._wait_s, LONGEST_GROWTH_S))
 
-    def picture_of(self, sidecar: str) -> str | None:
-        """Return the picture that waits for a sidecar of this name, if one does."""
-        for suffix in SUFFIXES:
-            if sidecar.endswith(suffix):
-                stem = sidecar.removesuffix(suffix)
-                return stem if stem in self._pairs else self._stems.get(stem)
+    def picture_of(self, sidecar: str, outer: str = "") -> str | None:
+        """Return the picture that waits for a sidecar of this name, if one does; `outer` leads to the sister folder."""
+        for stem in stems_of(sidecar, outer):
+            picture = stem if stem in self._pairs else self._stems.get(stem)
+            if picture is not None:
+                return picture
         return None
+
+    def pictures_in(self, folder: str) -> list[str]:
+        """Return the pictures of a folder that wait for their sidecar."""
+        return [picture for picture in self._pairs if picture.rpartition("/")[0] == folder]
 
     def forget(self, picture: str) -> None:
         """Stop waiting for a picture's sidecar."""
         self._pairs.pop(picture, None)
         if self._stems.get(_stem(picture)) == picture:
             del self._stems[_stem(picture)]
+
+
+class Companions:
+    """The wait for the sidecars of one directory, and where they are looked for."""
+
+    def __init__(self, sidecars: Sidecars, wait: CompanionWait) -> None:
+        self._sidecars = sidecars
+        self.wait = wait
+
+    def begin(self, picture: str, now: float) -> None:
+        """Wait for a picture's sidecar, from the start."""
+        self.wait.begin(picture, self._sidecars.look(picture), now)
+
+    def heard(self, name: str, now: float) -> list[str]:
+        """Note that a sidecar appeared or changed; return the pictures that it concerns."""
+        self._sidecars.heard(name)
+        if self._sidecars.is_shared(name):
+            pictures = self.wait.pictures_in(name.rpartition("/")[0])
+        else:
+            picture = self.wait.picture_of(name, self._sidecars.outer)
+            pictures = [] if picture is None else [picture]
+        for picture in pictures:
+            self.wait.note(picture, self._sidecars.look(picture), now)
+        return pictures
+
+    def ready_at(self, picture: str, sidecar: Sighting | None, now: float) -> float:
+        """Return when a settled picture may be taken."""
+        return self.wait.ready_at(picture, sidecar, now)
+
+    def forget(self, picture: str) -> None:
+        """Stop waiting for a picture's sidecar."""
+        self.wait.forget(picture)
 
 
 def _stem(picture: str) -> str:

@@ -15,7 +15,7 @@ from agent.annotations.pairing import is_sidecar
 from agent.errors import SpoolDamaged, SpoolFull, SpoolUnavailable
 from agent.sources.adoption import Changed, Crowded, Forgone, Gone, Old, Taken, Unfinished, Unfit, Unpaired, Withheld
 from agent.sources.aside import Aside
-from agent.sources.companion import CompanionWait
+from agent.sources.companion import Companions, CompanionWait
 from agent.sources.memory import PIECE, Memory, is_at
 from agent.sources.notices import Notices
 from agent.sources.pause import PAUSE_S, Pause
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from agent.clock import Clock
     from agent.health import Pulse
     from agent.sources.adoption import Adopter, Outcome
-    from agent.sources.drafting import SidecarFile, WatchPlan
+    from agent.sources.drafting import WatchPlan
     from agent.sources.listing import Listing
     from agent.sources.settle import Sighting
+    from agent.sources.sidecars import SidecarFile
     from agent.spool.records import Staged
     from agent.spool.spool import Spool
     from agent.workers import Bell, Stop
@@ -64,11 +65,12 @@ class DirectoryWatch:
         self._clock = clock
         self._pulse = pulse
         self._once = once
-        self._notices = Notices(plan.root, recursive=plan.recursive, ring=bell.ring)
+        sister = adopter.sidecars.sister
+        self._notices = Notices(plan.root, sister, recursive=plan.recursive, ring=bell.ring)
         self._rounds = Rounds(plan.name, listing, rescan_s=plan.rescan_s, clock=clock)
         self._memory = Memory(plan.name, listing, spool)
         self._pictures = SettleTracker(plan.settle_s)
-        self._sidecars = CompanionWait(settle_s=plan.settle_s, wait_s=plan.sidecar_wait_s)
+        self._sidecars = Companions(adopter.sidecars, CompanionWait(settle_s=plan.settle_s, wait_s=plan.sidecar_wait_s))
         self._aside = Aside()
         self._pause = Pause(plan.name, pulse)
 
@@ -109,10 +111,10 @@ class DirectoryWatch:
                 found = self._listing.look(name)
                 if found is not None:
                     self._see(name, found)
-            elif is_sidecar(name) and (picture := self._sidecars.picture_of(name)) is not None:
+            elif is_sidecar(name):
                 now = self._clock.boot()
-                self._sidecars.note(picture, self._listing.look_beside(picture), now)
-                self._pictures.hasten(picture, now + self._plan.settle_s)
+                for picture in self._sidecars.heard(name, now):
+                    self._pictures.hasten(picture, now + self._plan.settle_s)
 
     def _look_around(self) -> None:
         """Walk on as far as the tracker has room, asking the spool piece by piece what is known."""
@@ -147,7 +149,7 @@ class DirectoryWatch:
             self._rounds.ask()
         elif self._pictures.see(name, found, now):
             self._aside.forget(name)
-            self._sidecars.begin(name, self._listing.look_beside(name), now)
+            self._sidecars.begin(name, now)
 
     def _take_due(self) -> None:
         """Take what has settled, in batches that share their fsyncs."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,27 +11,26 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agent.annotations.metadata import metadata_json
-from agent.annotations.pairing import sidecar_names
-from agent.annotations.read import MAX_SIDECAR_BYTES, read_sidecar
+from agent.annotations.plan import AnnotationPlan
 from agent.clock import stamp_file
-from agent.errors import BadSidecar, Wait
+from agent.errors import BadSidecar
 from agent.frame import JPEG, PRIORITY, Labels, Model, Origin
 from agent.pictures.developing import Darkroom, Developer, Encoding
 from agent.pictures.inspect import Picture, inspect
 from agent.pictures.transform import Recipe
+from agent.sources.labelling import Labeller
 from agent.sources.listing import sighting
-from agent.sources.opening import Vanished, open_regular
+from agent.sources.sidecars import Sidecars
 from agent.spool.records import Draft, Mark, Opened, OpenedSidecar
 from agent.spool.shelf import HIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from agent.clock import Clock, Stamp
     from agent.pictures.limits import PictureLimits
     from agent.pictures.masks import Corners
     from agent.pictures.transform import Rectangle, Transform
     from agent.sources.settle import Sighting
+    from agent.sources.sidecars import SidecarFile
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +45,7 @@ class WatchPlan:
     root: Path
     patterns: tuple[str, ...]
     recursive: bool = False
-    classes: tuple[str, ...] = ()
+    annotations: AnnotationPlan = field(default_factory=AnnotationPlan)
     settle_s: float = 1.0
     sidecar_wait_s: float = 2.0
     rescan_s: float = 30.0
@@ -59,45 +57,6 @@ class WatchPlan:
     crop: Rectangle | None = None
     masks: tuple[Corners, ...] = ()
     annotate: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class SidecarFile:
-    """An open sidecar with its content."""
-
-    name: str
-    descriptor: int
-    data: bytes
-    sighting: Sighting
-
-
-@contextmanager
-def open_sidecar(root: Path, picture: str) -> Iterator[SidecarFile | None]:
-    """Open the sidecar that counts for a picture, or yield None where there is none.
-
-    Its sighting is of after the reading: where that is the one that has settled, the content is of then, too.
-    """
-    folder, slash, last = picture.rpartition("/")
-    with ExitStack() as stack:
-        for candidate in sidecar_names(last):
-            name = f"{folder}{slash}{candidate}"
-            # Most pictures have none or one of the four: a look costs a third of a refused opening.
-            if not os.path.lexists(f"{root}/{name}"):
-                continue
-            try:
-                descriptor, _ = stack.enter_context(open_regular(root / name, root))
-            except Vanished:
-                continue
-            yield SidecarFile(name, descriptor, *_read(root / name, descriptor))
-            return
-        yield None
-
-
-def _read(path: Path, descriptor: int) -> tuple[bytes, Sighting]:
-    try:
-        return os.pread(descriptor, MAX_SIDECAR_BYTES + 1, 0), sighting(os.fstat(descriptor))
-    except OSError as error:
-        raise Wait(f"cannot read {path}: {error.strerror}", remedy="Check its disk.") from error
 
 
 class Drafter:
@@ -120,6 +79,8 @@ class Drafter:
         self._developer = Developer(darkroom, encoding, Recipe(plan.crop, plan.masks, encoding.max_side))
         self._clock = clock
         self._hidden = plan.root / HIDDEN
+        self._labeller = Labeller(plan.name, plan.annotations)
+        self.sidecars = Sidecars(plan.root, plan.annotations, clock)
 
     def look(self, descriptor: int) -> Picture:
         """Check an open file; raises `NotWhole`, `BadPicture` or `NoDecoder`, as the picture room does."""
@@ -148,13 +109,13 @@ class Drafter:
         `labels` are an annotator's, for a file without a sidecar: boxes of the picture as it is sent.
         """
         transform = self._developer.transform(picture)
+        refused = None
         if sidecar is not None:
-            labels = self._labels(sidecar, picture, transform)
+            labels, refused = self._labels(sidecar, picture, name, transform)
         captured_at, stamp = self._captured_at(labels, status)
         seen = sighting(status)
         # Beside other pixels the boxes of the sidecar would be wrong.
-        original = sidecar if transform is None else None
-        beside = OpenedSidecar(original.descriptor, Path(original.name).suffix) if original else None
+        beside = _link(sidecar) if transform is None else None
         draft = Draft(
             source=self._plan.name,
             captured_at=captured_at,
@@ -167,41 +128,31 @@ class Drafter:
             origin=self._origin(name, seen, sidecar),
             mark=Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256),
             stamp=stamp,
+            refused=refused,
         )
         # What is not sent as it is has bytes of its own: a link to the original would show what was taken out.
         data = self._developer.develop(descriptor, picture, transform)
         return draft if data is None else draft.with_bytes(data)
 
-    def _labels(self, sidecar: SidecarFile, picture: Picture, transform: Transform | None) -> Labels | None:
+    def _labels(
+        self, sidecar: SidecarFile, picture: Picture, name: str, transform: Transform | None
+    ) -> tuple[Labels | None, str | None]:
+        """Return what a sidecar says; and why the picture is set aside, where that is the rule for a bad one."""
+        rule = self._plan.annotations.on_bad
         try:
-            labels = read_sidecar(
-                sidecar.name,
-                sidecar.data,
-                classes=self._plan.classes,
-                width=picture.width,
-                height=picture.height,
-            )
+            return self._labeller.labels(sidecar, picture, name, transform), None
         except BadSidecar as error:
-            # The picture can never be taken again, so it goes without the annotations rather than not at all.
-            log.warning("sidecar_rejected", source=self._plan.name, path=sidecar.name, reason=str(error))
-            return None
-        if transform is not None:
-            labels = transform.labels(labels)
-        if labels.dropped or labels.unnamed or labels.masked:
-            log.warning(
-                "annotations_adjusted",
-                source=self._plan.name,
-                path=sidecar.name,
-                outside_of_the_picture=labels.dropped,
-                without_a_class_name=labels.unnamed,
-                under_a_mask=labels.masked,
-            )
-        return labels
+            if rule == "wait":
+                raise
+            log.warning("sidecar_rejected", source=self._plan.name, path=sidecar.name, reason=str(error), rule=rule)
+            # Sent without, or set aside: the picture is taken either way, so what it shows is not lost.
+            return None, str(error) if rule == "quarantine" else None
 
     def _origin(self, name: str, seen: Sighting, sidecar: SidecarFile | None) -> Origin:
         plan = self._plan
         beside = None
-        if sidecar is not None and plan.after != "keep":
+        # What tells of other pictures as well stays.
+        if sidecar is not None and sidecar.descriptor is not None and plan.after != "keep":
             beside = self._marked(sidecar.name, sidecar.sighting, None)
         return self._marked(name, seen, beside)
 
@@ -214,4 +165,12 @@ class Drafter:
 
     def _marked(self, name: str, seen: Sighting, sidecar: Origin | None) -> Origin:
         plan = self._plan
-        return Origin(plan.root / name, seen.inode, seen.size, seen.mtime_ns, plan.after, plan.move_to, sidecar)
+        path = Path(os.path.normpath(plan.root / name))  # a sister folder's name leads up first
+        return Origin(path, seen.inode, seen.size, seen.mtime_ns, plan.after, plan.move_to, sidecar)
+
+
+def _link(sidecar: SidecarFile | None) -> OpenedSidecar | None:
+    """Return what is laid beside the picture: its sidecar, or what a file for all pictures says of it."""
+    if sidecar is None or sidecar.error is not None:
+        return None
+    return OpenedSidecar(sidecar.descriptor, Path(sidecar.name).suffix, sidecar.data)

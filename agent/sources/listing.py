@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from agent.annotations.pairing import is_sidecar, sidecar_names
+from agent.annotations.pairing import is_sidecar
 from agent.errors import Wait
 from agent.sources.settle import Sighting
 
@@ -56,20 +56,7 @@ class Listing:
 
     def look(self, name: str) -> Sighting | None:
         """Return what a name stands for now; None where it is no regular file any more."""
-        try:
-            status = os.lstat(f"{self._root}/{name}")
-        except OSError:
-            return None
-        return sighting(status) if stat.S_ISREG(status.st_mode) else None
-
-    def look_beside(self, name: str) -> Sighting | None:
-        """Return what the sidecar of a picture stands for now; None where it has none."""
-        folder, _, last = name.rpartition("/")
-        for candidate in sidecar_names(last):
-            found = self.look(f"{folder}/{candidate}" if folder else candidate)
-            if found is not None:
-                return found
-        return None
+        return sighting_of(f"{self._root}/{name}")
 
     def is_gone(self, name: str) -> bool:
         """Tell whether nothing has this name; where that cannot be seen, it is not gone."""
@@ -100,6 +87,15 @@ class Listing:
             if len(self._closed) < REMEMBERED_CLOSED:
                 self._closed.add(below)
             log.warning("folder_unreadable", path=str(self.root / below), reason=error.strerror)
+
+
+def sighting_of(path: str) -> Sighting | None:
+    """Return what a path stands for now; None where it is no regular file."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return sighting(status) if stat.S_ISREG(status.st_mode) else None
 
 
 def sighting(status: os.stat_result) -> Sighting:

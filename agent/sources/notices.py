@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -35,12 +36,14 @@ class Notices(FileSystemEventHandler):
     """Collects the relative paths of files that appeared or were closed; `ring` is called for each.
 
     Nothing is watched before the first `ensure`. Where there were more than fit, or a whole directory moved in, a
-    scan has to look. Where the kernel grants no watch (its limit is reached, the file system has none) the scans
+    scan has to look. What happens in `sister`, a folder of sidecars that lies elsewhere, is told by the way there
+    (`../labels/a.txt`). Where the kernel grants no watch (its limit is reached, the file system has none) the scans
     alone find new files.
     """
 
-    def __init__(self, root: Path, *, recursive: bool, ring: Callable[[], None]) -> None:
+    def __init__(self, root: Path, sister: Path | None = None, *, recursive: bool, ring: Callable[[], None]) -> None:
         self._root = root
+        self._sister = sister
         self._recursive = recursive
         self._ring = ring
         self._paths: deque[str] = deque()
@@ -101,11 +104,18 @@ class Notices(FileSystemEventHandler):
         try:
             self._observer = Observer()
             self._observer.schedule(self, found[0], recursive=self._recursive, event_filter=list(EVENTS))
+            self._watch_sister()
             self._observer.start()
             self._said = ""
         except OSError as error:
             self._unwatch()
             self._say(error.strerror or str(error))
+
+    def _watch_sister(self) -> None:
+        """Hear of the sister folder's files, too; where that is not to be had, their pictures wait a little longer."""
+        if self._sister is not None and self._observer is not None and self._sister.is_dir():
+            with suppress(OSError):
+                self._observer.schedule(self, str(self._sister), recursive=self._recursive, event_filter=list(EVENTS))
 
     def _unwatch(self) -> None:
         observer, self._observer = self._observer, None
@@ -129,6 +139,8 @@ class Notices(FileSystemEventHandler):
     def _relative(self, path: str) -> str | None:
         """Return a path relative to the root; None outside of it, and where any part of it is hidden."""
         base = self._watched[0] if self._watched else str(self._root)
+        if self._sister is not None and Path(path).is_relative_to(self._sister):
+            return os.path.relpath(path, self._root)
         if not Path(path).is_relative_to(base):
             return None
         name = str(Path(path).relative_to(base))

@@ -49,6 +49,18 @@ def _discarded(row: sqlite3.Row, root: Path) -> Discarded:
     return Discarded(row["id"], row["source"], row["filename"], row["size"], paths)
 
 
+def set_aside(
+    connection: sqlite3.Connection, root: Path, item_id: int, source: str, size: int, reason: str, *, most: int
+) -> None:
+    """Quarantine an item that has just been inserted.
+
+    The files of what it crowds out go with the next sweep.
+    """
+    connection.execute("UPDATE item SET state = 'quarantined', reason = ? WHERE id = ?", (reason, item_id))
+    ledger.count(connection, source, ledger.QUARANTINED, size)
+    bound_quarantine(connection, root, most, newcomer=item_id)
+
+
 def bound_quarantine(connection: sqlite3.Connection, root: Path, most: int, *, newcomer: int) -> list[Discarded]:
     """Drop the oldest of the quarantine beyond `most`, but not the one that came just now."""
     held = connection.execute("SELECT count(*) FROM item WHERE state = 'quarantined'").fetchone()[0]

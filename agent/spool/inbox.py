@@ -14,6 +14,7 @@ from agent.clock import utc_text
 from agent.errors import SpoolFull, SpoolUnavailable, Wait
 from agent.spool import ledger
 from agent.spool.allowance import NoRoom
+from agent.spool.discard import set_aside
 from agent.spool.durable import remove
 from agent.spool.records import Opened, Staged, origin_text, stored_inode, stored_path, stored_stamp, upload_filename
 
@@ -197,6 +198,9 @@ class Inbox:
                 ),
             )
             ledger.count(connection, draft.source, ledger.CAPTURED, draft.size)
+            if draft.refused is not None:
+                most = limits.quarantine_max_items
+                set_aside(connection, self._shelf.root, one.id, draft.source, draft.size, draft.refused, most=most)
             if draft.mark is not None:
                 _mark(connection, draft.source, draft.mark)
             if draft.position is not None:

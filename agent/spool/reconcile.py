@@ -19,7 +19,7 @@ from agent.clock import utc_text
 from agent.errors import AgentError, Wait
 from agent.frame import PRIORITY
 from agent.spool import ledger
-from agent.spool.discard import bound_quarantine
+from agent.spool.discard import set_aside
 from agent.spool.durable import disk_errors, remove
 from agent.spool.inbox import INSERT, MARK
 from agent.spool.records import (
@@ -185,10 +185,8 @@ class Reconciler:
 
     def _refuse(self, connection: sqlite3.Connection, orphan: Orphan, status: os.stat_result, reason: str) -> None:
         self._insert(connection, orphan, Found("application/octet-stream", status.st_size, "", ""))
-        connection.execute("UPDATE item SET state = 'quarantined', reason = ? WHERE id = ?", (reason, orphan.sequence))
-        ledger.count(connection, orphan.source, ledger.QUARANTINED, status.st_size)
-        # The files of what this crowds out go with the next sweep, which follows the look through the folders.
-        bound_quarantine(connection, self._root, self._quarantine_max_items, newcomer=orphan.sequence)
+        most = self._quarantine_max_items
+        set_aside(connection, self._root, orphan.sequence, orphan.source, status.st_size, reason, most=most)
 
     def _insert(self, connection: sqlite3.Connection, orphan: Orphan, found: Found) -> None:
         beside = stored_path(orphan.sidecar, self._root) if orphan.sidecar else None

@@ -37,10 +37,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSidecar:
-    """An open sidecar; a link to it lies beside the picture, so that the folder alone is enough to salvage."""
+    """A sidecar; a link to it lies beside the picture, so that the folder alone is enough to salvage.
 
-    descriptor: int
+    Without a descriptor it is a part of a file, whose `content` is written there.
+    """
+
+    descriptor: int | None
     suffix: str
+    content: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Draft:
     mark: Mark | None = None
     position: Position | None = None
     stamp: Stamp | None = None
+    refused: str | None = None
     priority: int = PRIORITY
 
     @classmethod

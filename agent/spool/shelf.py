@@ -110,12 +110,19 @@ class Shelf:
             raise
 
     def lay_beside(self, picture: Path, sidecar: OpenedSidecar | None) -> Path | None:
-        """Link a sidecar beside its picture; only salvage reads it, so a refusal costs nothing now."""
+        """Link a sidecar beside its picture, or write its part of one.
+
+        Only salvage reads it, so a refusal costs nothing now, and a part is not flushed: it is a second copy of what
+        the index holds, for the one case that the index is lost.
+        """
         if sidecar is None:
             return None
         beside = sidecar_path(picture, sidecar.suffix)
         try:
-            link_through(sidecar.descriptor, beside)
+            if sidecar.descriptor is None:
+                beside.write_bytes(sidecar.content)
+            else:
+                link_through(sidecar.descriptor, beside)
         except OSError:
             return None
         return beside

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from agent.annotations.plan import AnnotationPlan
     from agent.clock import Clock
     from agent.frame import Item
     from agent.pictures.masks import Corners
@@ -69,7 +70,7 @@ class Plan(TypedDict, total=False):
 
     patterns: tuple[str, ...]
     recursive: bool
-    classes: tuple[str, ...]
+    annotations: AnnotationPlan
     settle_s: float
     sidecar_wait_s: float
     rescan_s: float

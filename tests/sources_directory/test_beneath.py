@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.annotations.plan import AnnotationPlan
+from agent.clock import SystemClock
 from agent.sources import beneath
-from agent.sources.drafting import open_sidecar
 from agent.sources.opening import Vanished, open_regular
+from agent.sources.sidecars import Sidecars
 
 LOOK = os.O_PATH | os.O_NOFOLLOW
 HOWS = ["openat2", "walk"]
@@ -94,11 +96,11 @@ def test_a_sidecar_is_not_read_through_a_swapped_folder(watched: Path, tmp_path:
     """What a link leads to is nobody's annotations."""
     (watched / "day/hour/a.txt").write_text("0 0.5 0.5 0.1 0.1")
     (tmp_path / "secret/hour/a.txt").write_text("a secret")
-    with open_sidecar(watched, "day/hour/a.jpg") as sidecar:
+    with Sidecars(watched, AnnotationPlan(), SystemClock()).open("day/hour/a.jpg") as sidecar:
         assert sidecar is not None
     (watched / "day").rename(watched / "aside")
     (watched / "day").symlink_to("../secret")
-    with open_sidecar(watched, "day/hour/a.jpg") as sidecar:
+    with Sidecars(watched, AnnotationPlan(), SystemClock()).open("day/hour/a.jpg") as sidecar:
         assert sidecar is None
 
 

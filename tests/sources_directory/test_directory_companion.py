@@ -71,16 +71,23 @@ def test_another_picture_of_the_name_waits_anew(pairs: CompanionWait) -> None:
         ("sub/b.png.json", "sub/b.png"),
         ("b.txt", None),
         ("sub/a.txt", None),
-        ("a.xml", None),
+        ("a.xml", "a.jpg"),
+        ("a.csv", "a.jpg"),
+        ("labels/a.txt", "a.jpg"),
+        ("sub/labels/b.txt", "sub/b.png"),
+        ("set/labels/day/e.txt", "set/images/day/e.jpg"),
+        ("../labels/a.txt", "a.jpg"),
+        ("../labels/sub/b.txt", "sub/b.png"),
+        ("../elsewhere/a.txt", None),
         ("c.d.txt", "c.d.jpg"),
         ("c.txt", None),
     ],
 )
 def test_a_sidecar_finds_its_picture(pairs: CompanionWait, sidecar: str, picture: str | None) -> None:
     """The names that are looked for beside a picture lead back to it, in its own folder alone."""
-    for name in ("a.jpg", "sub/b.png", "c.d.jpg"):
+    for name in ("a.jpg", "sub/b.png", "c.d.jpg", "set/images/day/e.jpg"):
         pairs.begin(name, None, 0.0)
-    assert pairs.picture_of(sidecar) == picture
+    assert pairs.picture_of(sidecar, "../labels") == picture
 
 
 def test_what_is_forgotten_waits_no_more(pairs: CompanionWait) -> None:

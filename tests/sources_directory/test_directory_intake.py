@@ -10,6 +10,7 @@ from directory_rig import coded, jpeg, names, sha, without_privileges
 from structlog.testing import capture_logs
 from watchdog.events import FileClosedEvent
 
+from agent.annotations.plan import AnnotationPlan
 from agent.clock import utc_text
 from agent.pictures.inspect import PictureLimits, inspect
 from agent.sources import aside, directory
@@ -213,7 +214,7 @@ def test_decoding_finds_what_structure_does_not(still: YardMaker, taken: list[st
 
 def test_a_sidecar_goes_with_its_picture(still: YardMaker) -> None:
     """Boxes beside a picture become its annotations; what comes within the wait is waited for."""
-    yard = still(sidecar_wait_s=2.0, classes=("bolt", "nut"))
+    yard = still(sidecar_wait_s=2.0, annotations=AnnotationPlan(classes=("bolt", "nut")))
     yard.put("first.txt", b"1 0.5 0.5 0.2 0.2\n")
     yard.put("first.jpg", mtime=1)
     yard.put("late.jpg", mtime=2)
@@ -417,4 +418,4 @@ def test_ten_thousand_files_pass_through_a_small_tracker(still: YardMaker, monke
         tracked.append(len(yard.watch._pictures))
     assert max(tracked) <= 1000
     assert len(set(yard.digests())) == len(set(yard.taken())) == 10_000
-    assert [len(kept) for kept in (yard.watch._sidecars._pairs, yard.watch._sidecars._stems)] == [0, 0]
+    assert [len(kept) for kept in (yard.watch._sidecars.wait._pairs, yard.watch._sidecars.wait._stems)] == [0, 0]

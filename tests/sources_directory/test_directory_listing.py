@@ -109,13 +109,12 @@ def test_a_tree_is_walked_without_its_hidden_parts(tmp_path: Path) -> None:
     ids=["no text", "newline", "250 bytes", "utf-8", "quotes", "option"],
 )
 def test_any_name_survives(tmp_path: Path, name: bytes) -> None:
-    """A name is whatever bytes the file system has; a look at it, and beside it, finds the file."""
+    """A name is whatever bytes the file system has; a look at it finds the file."""
     path = tmp_path / os.fsdecode(name)
     path.write_bytes(b"1")
     listing = Listing(tmp_path, ("*.jpg",), recursive=False)
     assert list(listing.walk()) == [(path.name, sighting(path.stat()))]
     assert listing.look(path.name) == sighting(path.stat())
-    assert listing.look_beside(path.name) is None
     assert not listing.is_gone(path.name)
 
 
@@ -124,17 +123,6 @@ def test_names_of_two_bytes(tmp_path: Path) -> None:
     for name in ("ab", "é", ".j"):
         (tmp_path / name).write_bytes(b"1")
     assert found(tmp_path, patterns=("*",)) == ["ab", "é"]
-
-
-def test_the_first_of_the_sidecars_counts(tmp_path: Path) -> None:
-    """Beside a picture the name that can only be meant for it goes before those that others share."""
-    listing = Listing(tmp_path, PATTERNS, recursive=True)
-    (tmp_path / "sub").mkdir()
-    for name in ("a.txt", "a.json", "a.jpg.json", "a.annotations.json"):
-        path = tmp_path / "sub" / name
-        path.write_text(name)
-        assert listing.look_beside("sub/a.jpg") == sighting(path.stat())
-    assert listing.look_beside("a.jpg") is None
 
 
 def test_a_directory_that_cannot_be_listed_is_waited_for(tmp_path: Path) -> None:
