@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.annotations.formats import FORMATS, TextFormat
+from agent.annotations.formats import FORMATS, JsonFormat, TextFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,9 @@ def _endings(formats: tuple[str, ...]) -> tuple[bool, tuple[str, ...]]:
     """Tell whether JSON is looked for, and which other endings are."""
     wanted = [known for known in FORMATS if not formats or known.name in formats]
     texts = {known.suffix for known in wanted if isinstance(known, TextFormat)}
-    return len(texts) < len(wanted), tuple(suffix for suffix in (".txt", ".xml", ".csv") if suffix in texts)
+    return any(isinstance(known, JsonFormat) for known in wanted), tuple(
+        suffix for suffix in (".txt", ".xml", ".csv") if suffix in texts
+    )
 
 
 def can_be_shared(formats: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ import structlog
 
 from agent.annotations.metadata import metadata_json
 from agent.annotations.plan import AnnotationPlan
+from agent.annotations.read import as_displayed
 from agent.clock import stamp_file
 from agent.errors import BadSidecar
 from agent.frame import JPEG, PRIORITY, Labels, Model, Origin
@@ -106,12 +107,14 @@ class Drafter:
     ) -> Draft:
         """Freeze a checked file and its sidecar into a draft; `copy` asks for bytes of its own instead of a link.
 
-        `labels` are an annotator's, for a file without a sidecar: boxes of the picture as it is sent.
+        `labels` are an annotator's, for a file without a sidecar: boxes of the stored pixels of what is sent.
         """
         transform = self._developer.transform(picture)
         refused = None
         if sidecar is not None:
             labels, refused = self._labels(sidecar, picture, name, transform)
+        elif labels is not None and transform is None:
+            labels = as_displayed(labels, picture.orientation)
         captured_at, stamp = self._captured_at(labels, status)
         seen = sighting(status)
         # Beside other pixels the boxes of the sidecar would be wrong.
