@@ -11,26 +11,28 @@ import structlog
 from agent.concurrency import opening
 from agent.platform.answers import Meaning
 from agent.platform.identity import UNAPPROVED
-from agent.retry import SETTLED, LinkState, after
+from agent.retry import OVERLOAD, SETTLED, LinkState, after
+from agent.spacing import Spacing
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from agent.clock import Clock
     from agent.concurrency import Window
+    from agent.platform.answers import Meaning
     from agent.tariff import Closed, Meter
     from agent.workers import Bell
 
 log = structlog.get_logger(__name__)
-
-OVERLOAD = frozenset({Meaning.BUSY, Meaning.SERVER_ERROR})
 
 
 class Link:
     """Holds the shared pause, and hands out the permits to send.
 
     While the link is in trouble one uploader at a time may probe it; afterwards the window says how many may send.
-    `start_jitter_s` spreads a fleet's first calls, after a start and after an outage.
+    `start_jitter_s` spreads a fleet's first calls, after a start and after an outage. `caller` tells the uploaders
+    apart: by their threads, unless a simulation runs many in one.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class Link:
         start_jitter_s: float,
         workers: int,
         meter: Meter | None = None,
+        caller: Callable[[], int] = threading.get_ident,
     ) -> None:
         self._clock = clock
+        self._caller = caller
         self._rng = rng
         self._bell = bell
         self._lock = threading.Lock()
@@ -53,7 +57,7 @@ class Link:
         self._window = opening(workers)
         self._under_way = 0
         self._turned_away = False
-        self._prober: int | None = None  # by its thread: each uploader is one of its own
+        self._prober: int | None = None  # the caller that probes
         self._paused_since: str | None = None
         self._approval = ""
         self._state = LinkState(open_at=clock.boot() + rng.uniform(0.0, start_jitter_s))
@@ -110,9 +114,9 @@ class Link:
             self._bell.ring()
 
     def hurry(self) -> None:
-        """End the wait that is under way: the next probe goes at once."""
+        """End the wait that is under way, and what keeps uploads apart: a person says that the server bears them."""
         with self._lock:
-            self._state = replace(self._state, open_at=self._clock.boot())
+            self._state = replace(self._state, open_at=self._clock.boot(), spacing=Spacing())
         self._bell.ring()
 
     def enter(self) -> float | None:
@@ -132,7 +136,7 @@ class Link:
                 self._turned_away = True
                 return float("inf")
             if probing:
-                self._prober = threading.get_ident()
+                self._prober = self._caller()
             self._under_way += 1
             return None
 
@@ -167,6 +171,8 @@ class Link:
                 now=self._clock.boot(),
                 rng=self._rng,
                 retry_after_s=retry_after_s,
+                # With several at once it is their number that was too much, and the window sees to that.
+                alone=self._under_way == 1,
             )
             self._state = state = self._timed(before, state)
             if state.paused and not before.paused:
@@ -186,12 +192,12 @@ class Link:
             return state
         if not before.paused:
             return replace(state, open_at=max(state.open_at, before.open_at))
-        if self._prober != threading.get_ident():
+        if self._prober != self._caller():
             # Sent before the pause began, so it says nothing of the link now: an overloaded server takes some still.
-            return replace(
-                state, failures=before.failures, open_at=before.open_at, cause=before.cause, reason=before.reason
-            )
-        return replace(state, open_at=self._clock.boot() + self._rng.uniform(0.0, self._start_jitter_s))
+            return replace(before, server_errors=state.server_errors, refused=state.refused)
+        return replace(
+            state, open_at=max(state.open_at, self._clock.boot() + self._rng.uniform(0.0, self._start_jitter_s))
+        )
 
     def _rest(self) -> float:
         """Return the seconds until anybody may send, by the link's own state, the budgets and the timetable."""
@@ -206,7 +212,7 @@ class Link:
         return max(seconds, self._state.open_at - self._clock.boot())
 
     def _give_back(self) -> None:
-        if self._prober == threading.get_ident():
+        if self._prober == self._caller():
             self._prober = None
         self._under_way = max(0, self._under_way - 1)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.platform.answers import Meaning
+from agent.spacing import CLOSE, Spacing
 
 if TYPE_CHECKING:
     import random
@@ -43,9 +44,11 @@ LINK = {
     Meaning.REFUSED: Backoff(base_s=60.0, cap_s=900.0, floor_s=10.0),
     Meaning.UNPROVEN: Backoff(base_s=10.0, cap_s=300.0, floor_s=2.0),
     Meaning.WRONG_URL: Backoff(base_s=30.0, cap_s=900.0, floor_s=5.0),
-    Meaning.DENIED: Backoff(base_s=30.0, cap_s=3600.0, floor_s=5.0),
+    Meaning.DENIED: Backoff(base_s=30.0, cap_s=900.0, floor_s=5.0),
 }
 RETRY_AFTER_SPREAD = 0.1
+OVERLOAD = frozenset({Meaning.BUSY, Meaning.SERVER_ERROR})
+OUTAGES = frozenset({Meaning.OFFLINE, Meaning.DENIED, Meaning.UNPROVEN, Meaning.WRONG_URL})
 SETTLED = frozenset({Meaning.DELIVERED, Meaning.DUPLICATE})
 STREAKS = {Meaning.REFUSED: REFUSALS_IN_A_ROW, Meaning.SERVER_ERROR: ERRORS_IN_A_ROW}
 
@@ -55,7 +58,8 @@ class LinkState:
     """What is known of the link: how often it failed in a row, until when it rests, and why.
 
     `open_at` is on the boot clock. `refused` are the items refused since the last success: they are let off when
-    it turns out that the platform refuses everything.
+    it turns out that the platform refuses everything. `since` is when an outage began, on the boot clock; `spacing`
+    outlives successes.
     """
 
     failures: int = 0
@@ -64,6 +68,8 @@ class LinkState:
     reason: str = ""
     server_errors: int = 0
     refused: tuple[int, ...] = ()
+    since: float = 0.0
+    spacing: Spacing = CLOSE
 
     @property
     def paused(self) -> bool:
@@ -85,25 +91,38 @@ def after(
     now: float,
     rng: random.Random,
     retry_after_s: float | None = None,
+    alone: bool = True,
 ) -> LinkState:
-    """Return the link's state after one more result."""
+    """Return the link's state after one more result; `alone` says that no other upload went beside it."""
     if meaning in SETTLED:
-        return LinkState()
+        return _eased(state, now, rng)
     if meaning is Meaning.TOO_LARGE:
-        return replace(LinkState(), refused=state.refused, server_errors=state.server_errors)
+        return replace(_eased(state, now, rng), refused=state.refused, server_errors=state.server_errors)
     state = _lengthen_streak(state, meaning, item_id)
     if meaning in STREAKS and streak(state, meaning) < STREAKS[meaning]:
         # The server answers: whatever paused the link is over, but nothing has succeeded yet.
         return replace(state, failures=0, open_at=0.0, cause=None, reason="")
     failures = state.failures + 1 if state.cause is meaning else 1
-    delay = LINK[meaning].delay(failures, rng)
+    spacing = state.spacing
+    if meaning in OVERLOAD and (alone or spacing.spread_s):
+        spacing = spacing.refused()
+    delay = max(LINK[meaning].delay(failures, rng), spacing.wait_s(rng))
     if retry_after_s is not None:
         spread = rng.uniform(0.0, RETRY_AFTER_SPREAD * retry_after_s + 1.0)
         delay = max(retry_after_s, LINK[meaning].floor_s) + spread
     if state.cause is meaning and now < state.open_at:
         # Sent before the pause began: the same trouble, met by another uploader, is no further failure.
         return replace(state, open_at=max(state.open_at, now + delay)) if retry_after_s is not None else state
-    return replace(state, failures=failures, open_at=now + delay, cause=meaning, reason=reason)
+    since = state.since if state.cause in OUTAGES else now
+    return replace(
+        state, failures=failures, open_at=now + delay, cause=meaning, reason=reason, since=since, spacing=spacing
+    )
+
+
+def _eased(state: LinkState, now: float, rng: random.Random) -> LinkState:
+    """Return the state after a success: as good as new, but for the distance that an overloaded server asks for."""
+    spacing = (state.spacing.restored(now - state.since) if state.cause in OUTAGES else state.spacing).taken()
+    return LinkState(open_at=now + spacing.wait_s(rng) if spacing.seconds else 0.0, spacing=spacing)
 
 
 def streak(state: LinkState, meaning: Meaning) -> int:

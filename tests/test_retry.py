@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from agent.retry import (
     after,
     decide,
 )
+from agent.spacing import Spacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,12 +115,17 @@ def test_what_no_item_is_to_blame_for_pauses_at_once(meaning: Meaning) -> None:
     assert not state.doubtful
 
 
+def well(state: LinkState) -> LinkState:
+    """Return a state without the distance between uploads, which outlives trouble."""
+    return replace(state, open_at=0.0, spacing=Spacing())
+
+
 @pytest.mark.parametrize("settled", ENDS)
 @given(before=st.lists(st.sampled_from(Meaning), max_size=12))
 @settings(max_examples=50)
 def test_one_success_ends_all_trouble(settled: Meaning, before: list[Meaning]) -> None:
-    """Whatever came before, a delivery or a duplicate leaves nothing of it: no pause, no streak."""
-    assert states([*before, settled]) == LinkState()
+    """Whatever came before, a delivery or a duplicate leaves nothing of it but a distance: no pause, no streak."""
+    assert well(states([*before, settled])) == LinkState()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +160,7 @@ def test_an_item_is_counted_once_in_a_streak() -> None:
 def test_what_is_too_large_says_that_the_link_is_well() -> None:
     """The server answered, so a pause is over; that nothing was delivered yet is not forgotten."""
     state = states([Meaning.SERVER_ERROR, Meaning.REFUSED, Meaning.BUSY, Meaning.TOO_LARGE])
-    assert state == LinkState(server_errors=1, refused=(2,))
+    assert well(state) == LinkState(server_errors=1, refused=(2,))
 
 
 @pytest.mark.parametrize("meaning", PAUSING)

@@ -186,12 +186,15 @@ def test_i6_an_hour_of_trouble_costs_no_item_anything(bad: Meaning, most_tries: 
 
 
 def test_a_week_of_trouble_ends_within_a_pause() -> None:
-    """However long it lasted, the way back takes one pause and no longer: at most 300 s and a bit offline."""
+    """However long it lasted, the way back takes one pause and no longer: at most 300 s and a bit offline.
+
+    From there on it goes slowly, for a whole fleet comes back: ten pictures in a quarter of an hour.
+    """
     week = 7 * 24 * HOUR
     for seed in range(10):
         world = World(down(week, Meaning.OFFLINE), queue(10), seed).run(2 * week)
         assert week < min(world.delivered.values()) < week + 302
-        assert max(world.delivered.values()) - min(world.delivered.values()) < 5
+        assert max(world.delivered.values()) - min(world.delivered.values()) < 900
 
 
 def test_a_fleet_does_not_come_back_in_step() -> None:
