@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from agent.clock import Clock
     from agent.concurrency import Window
-    from agent.platform.answers import Meaning
     from agent.tariff import Closed, Meter
     from agent.workers import Bell
 
