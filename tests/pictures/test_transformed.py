@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from agent.pictures.exif import orientation_block, with_orientation
+from agent.pictures.orientation import displayed_box
 from agent.pictures.pixels import prepared
 from agent.pictures.studio import PictureChild
 from agent.pictures.transform import Recipe, Transform
@@ -167,6 +168,22 @@ def test_a_picture_is_turned_once_and_says_so_no_more(child: PictureChild, form:
     after = child.convert(before, quality=95, transform=transform)
     assert b"Exif" not in after
     assert found(decoded(after)) == found(decoded(jpeg(drawn((90, 60), (10, 5, 40, 20)), orientation)))
+
+
+@pytest.mark.parametrize("orientation", EVERY)
+@pytest.mark.parametrize("form", ["png", "jpeg"])
+def test_a_picture_made_smaller_for_the_server_keeps_its_boxes(
+    child: PictureChild, form: str, orientation: int
+) -> None:
+    """Its boxes were sent to the spool in stored space: there the object still is, and viewers still turn it."""
+    size, bounds = (301, 203), (60, 30, 161, 97)
+    smaller = child.shrink(FORMATS[form](drawn(size, bounds), orientation), max_bytes=1500)
+    stored = cv2.imdecode(np.frombuffer(smaller, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    assert stored is not None
+    assert stored.shape[1] <= 151
+    upright = bytes(cv2.imencode(".png", stored)[1])
+    assert astray(upright, box_of(size, bounds)) <= 1.0
+    assert astray(smaller, displayed_box(box_of(size, bounds), orientation)) <= 1.0
 
 
 FAULTS = {
