@@ -137,7 +137,7 @@ def test_a_large_webp_is_made_smaller_but_never_larger(
 
 
 def test_a_shrunk_picture_stays_as_stored_and_takes_its_orientation_along(shared: PictureChild, coded: Coder) -> None:
-    """Its boxes are in the spool already, in stored space: it is not turned, and viewers turn it as before."""
+    """Its boxes are in the spool already: it is not turned, and viewers turn it as before."""
     jpeg = shared.shrink(with_orientation(coded(".jpg"), 6), max_bytes=2000)
     assert pixels(jpeg).shape == (32, 48, 3)
     turned = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)

@@ -175,7 +175,7 @@ def test_a_picture_is_turned_once_and_says_so_no_more(child: PictureChild, form:
 def test_a_picture_made_smaller_for_the_server_keeps_its_boxes(
     child: PictureChild, form: str, orientation: int
 ) -> None:
-    """Its boxes were sent to the spool in stored space: there the object still is, and viewers still turn it."""
+    """Its boxes are on their way: it is scaled alone, and viewers still turn it as they did."""
     size, bounds = (301, 203), (60, 30, 161, 97)
     smaller = child.shrink(FORMATS[form](drawn(size, bounds), orientation), max_bytes=1500)
     stored = cv2.imdecode(np.frombuffer(smaller, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)

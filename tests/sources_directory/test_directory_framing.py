@@ -12,6 +12,7 @@ import pytest
 from directory_rig import YardMaker, coded, sha
 from structlog.testing import capture_logs
 
+from agent.annotations.plan import AnnotationPlan
 from agent.pictures.developing import Developer, Encoding
 from agent.pictures.exif import with_orientation
 from agent.pictures.transform import Recipe
@@ -69,13 +70,22 @@ def test_a_cropped_picture_takes_its_boxes_along(still: YardMaker) -> None:
     assert (adjusted["under_a_mask"], adjusted["outside_of_the_picture"]) == (0, 1)
 
 
-def test_a_picture_on_its_side_is_set_upright_with_its_boxes(still: YardMaker) -> None:
-    """Re-encoded for its crop, it needs no EXIF to be seen the right way up, and the box is where the object is."""
-    yard = still(crop=(0.0, 0.0, 1.0, 0.5))
+@pytest.mark.parametrize(
+    ("space", "box"),
+    [("stored", (20 / 160, 60 / 80, 20 / 160, 20 / 80)), ("displayed", (20 / 80, 20 / 160, 20 / 80, 20 / 160))],
+)
+def test_a_picture_on_its_side_is_set_upright_with_its_boxes(
+    still: YardMaker, space: str, box: tuple[float, float, float, float]
+) -> None:
+    """Re-encoded for its crop, it needs no EXIF to be seen the right way up, and the box is where the object is.
+
+    Whichever way up the program saw it that found the box.
+    """
+    yard = still(crop=(0.0, 0.0, 1.0, 0.5), annotations=AnnotationPlan(box_space=space))
     image = np.zeros((80, 160, 3), np.uint8)
     image[50:70, 10:30] = 255
     yard.put("a.jpg", with_orientation(bytes(cv2.imencode(".jpg", image)[1]), 6))
-    yard.put("a.json", sidecar((20 / 160, 60 / 80, 20 / 160, 20 / 80)))
+    yard.put("a.json", sidecar(box))
     item, pixels, annotations = one(yard)
     assert pixels.shape == (80, 80, 3)
     assert b"Exif" not in item.path.read_bytes()
