@@ -101,7 +101,7 @@ def _json(sidecar: Sidecar, wanted: Sequence[JsonFormat], names: Sequence[str]) 
 
 
 def _unknown(names: Sequence[str]) -> str:
-    return "of none of the formats that `annotations` names" if names else "of no known format"
+    return "of none of the formats that are asked for" if names else "of no known format"
 
 
 def _known(names: Sequence[str]) -> str:

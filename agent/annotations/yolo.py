@@ -103,7 +103,10 @@ class _Line:
         """Return the values of the shape, and the confidence behind them."""
         values, count = self._values, len(self._values)
         if count < len(_BOX):
-            raise self._sidecar.bad(f"line {self._number}", f"{count} values behind the class, a box has {len(_BOX)}")
+            raise self._sidecar.bad(
+                f"line {self._number}",
+                f"{count} value{'' if count == 1 else 's'} behind the class, a box has {len(_BOX)}",
+            )
         number = _DIGITS.fullmatch(values[-1])
         if count > len(_BOX) and count % 2:
             return values[:-1], None if number else values[-1]

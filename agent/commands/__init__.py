@@ -19,6 +19,8 @@ VERBS = (
     "status",
     "queue",
     "receipt",
+    "explain",
+    "annotations",
     "reconcile",
     "camera",
     "doctor",

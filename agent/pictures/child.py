@@ -135,10 +135,22 @@ def _shrink(request: dict[str, Any], image: Pixels) -> bytes:
     raise _Unusable(f"it does not fit into {request['max_bytes']} bytes, even at an eighth of its side")
 
 
+def _draw(request: dict[str, Any], image: Pixels) -> bytes:
+    try:
+        drawn = pixels.drawn(pixels.prepared(image, request["steps"]), request["boxes"])
+        done, png = cv2.imencode(".png", drawn)
+    except (cv2.error, MemoryError) as error:
+        raise _Unusable(f"it cannot be drawn on ({_reason(error)})") from error
+    if not done:
+        raise _Unusable("it cannot be made a PNG")
+    return bytes(png)
+
+
 _OPERATIONS: dict[str, Callable[[dict[str, Any], Pixels], bytes]] = {
     "decode": _check_damage,
     "convert": _convert,
     "shrink": _shrink,
+    "draw": _draw,
 }
 
 

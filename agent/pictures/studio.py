@@ -20,8 +20,9 @@ from agent.pictures.limits import PictureLimits
 from agent.pictures.tape import opened, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from agent.annotations.boxes import Geometry
     from agent.pictures.transform import Transform
 
 log = structlog.get_logger(__name__)
@@ -88,6 +89,11 @@ class PictureChild:
             room = max_bytes - len(with_orientation(b"", picture.orientation))
             jpeg = self._ask("shrink", descriptor, picture, quality=quality, max_bytes=room)
             return with_orientation(jpeg, picture.orientation)
+
+    def draw(self, source: bytes | int, *, transform: Transform, boxes: Sequence[tuple[str, Geometry]]) -> bytes:
+        """Return a PNG of the picture, prepared as the transform says, with named boxes of the result drawn on it."""
+        with self._inspected(source) as (descriptor, picture):
+            return self._ask("draw", descriptor, picture, steps=transform.steps(), boxes=list(boxes))
 
     def close(self) -> None:
         """End the child, also in the middle of a picture: whoever waits for that gets `Wait`."""

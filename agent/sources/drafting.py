@@ -26,6 +26,7 @@ from agent.spool.records import Draft, Mark, Opened, OpenedSidecar
 from agent.spool.shelf import HIDDEN
 
 if TYPE_CHECKING:
+    from agent.annotations.read import Reading
     from agent.clock import Clock, Stamp
     from agent.pictures.limits import PictureLimits
     from agent.pictures.masks import Corners
@@ -58,6 +59,22 @@ class WatchPlan:
     crop: Rectangle | None = None
     masks: tuple[Corners, ...] = ()
     annotate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a file becomes: what is done to its pixels, what its sidecar says of what is sent, and when it was taken.
+
+    `fault` is what is wrong with the sidecar; `refused` is the same where the picture is set aside for it.
+    """
+
+    transform: Transform | None
+    reading: Reading | None
+    captured_at: datetime
+    stamp: Stamp | None
+    metadata: str
+    fault: str | None
+    refused: str | None
 
 
 class Drafter:
@@ -109,47 +126,59 @@ class Drafter:
 
         `labels` are an annotator's, for a file without a sidecar: boxes of the stored pixels of what is sent.
         """
-        transform = self._developer.transform(picture)
-        refused = None
+        seen, coming = sighting(status), self.foresee(name, status, picture, sidecar, labels)
+        draft = Draft(
+            source=self._plan.name,
+            captured_at=coming.captured_at,
+            media_type=picture.media_type if coming.transform is None else JPEG,
+            size=picture.size,
+            sha256=picture.sha256,
+            metadata=coming.metadata,
+            body=Opened(descriptor, self._hidden, copy=copy),
+            # Beside other pixels the boxes of the sidecar would be wrong.
+            sidecar=_link(sidecar) if coming.transform is None else None,
+            origin=self._origin(name, seen, sidecar),
+            mark=Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256),
+            stamp=coming.stamp,
+            refused=coming.refused,
+        )
+        # What is not sent as it is has bytes of its own: a link to the original would show what was taken out.
+        data = self._developer.develop(descriptor, picture, coming.transform)
+        return draft if data is None else draft.with_bytes(data)
+
+    def foresee(
+        self,
+        name: str,
+        status: os.stat_result,
+        picture: Picture,
+        sidecar: SidecarFile | None,
+        labels: Labels | None = None,
+    ) -> Prospect:
+        """Return what a checked file would become, without touching its pixels; raises as `draft` does."""
+        transform, reading, fault = self._developer.transform(picture), None, None
         if sidecar is not None:
-            labels, refused = self._labels(sidecar, picture, name, transform)
+            reading, fault = self._read(sidecar, picture, name, transform)
+            labels = reading.labels if reading is not None else None
         elif labels is not None and transform is None:
             labels = as_displayed(labels, picture.orientation)
         captured_at, stamp = self._captured_at(labels, status)
-        seen = sighting(status)
-        # Beside other pixels the boxes of the sidecar would be wrong.
-        beside = _link(sidecar) if transform is None else None
-        draft = Draft(
-            source=self._plan.name,
-            captured_at=captured_at,
-            media_type=picture.media_type if transform is None else JPEG,
-            size=picture.size,
-            sha256=picture.sha256,
-            metadata=metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels),
-            body=Opened(descriptor, self._hidden, copy=copy),
-            sidecar=beside,
-            origin=self._origin(name, seen, sidecar),
-            mark=Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256),
-            stamp=stamp,
-            refused=refused,
-        )
-        # What is not sent as it is has bytes of its own: a link to the original would show what was taken out.
-        data = self._developer.develop(descriptor, picture, transform)
-        return draft if data is None else draft.with_bytes(data)
+        metadata = metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels)
+        refused = fault if self._plan.annotations.on_bad == "quarantine" else None
+        return Prospect(transform, reading, captured_at, stamp, metadata, fault, refused)
 
-    def _labels(
+    def _read(
         self, sidecar: SidecarFile, picture: Picture, name: str, transform: Transform | None
-    ) -> tuple[Labels | None, str | None]:
-        """Return what a sidecar says; and why the picture is set aside, where that is the rule for a bad one."""
+    ) -> tuple[Reading | None, str | None]:
+        """Return what a sidecar says, or what is wrong with it; raises that where the rule is to wait."""
         rule = self._plan.annotations.on_bad
         try:
-            return self._labeller.labels(sidecar, picture, name, transform), None
+            return self._labeller.read(sidecar, picture, name, transform), None
         except BadSidecar as error:
             if rule == "wait":
                 raise
             log.warning("sidecar_rejected", source=self._plan.name, path=sidecar.name, reason=str(error), rule=rule)
             # Sent without, or set aside: the picture is taken either way, so what it shows is not lost.
-            return None, str(error) if rule == "quarantine" else None
+            return None, str(error)
 
     def _origin(self, name: str, seen: Sighting, sidecar: SidecarFile | None) -> Origin:
         plan = self._plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,7 +15,6 @@ from agent.sources.opening import open_regular
 if TYPE_CHECKING:
     from agent.annotations.plan import AnnotationPlan
     from agent.annotations.read import Reading
-    from agent.frame import Labels
     from agent.pictures.inspect import Picture
     from agent.pictures.transform import Transform
     from agent.sources.sidecars import SidecarFile
@@ -38,7 +38,7 @@ class Labeller:
         self._plan = plan
         self._said: set[str] = set()
 
-    def labels(self, sidecar: SidecarFile, picture: Picture, name: str, transform: Transform | None) -> Labels:
+    def read(self, sidecar: SidecarFile, picture: Picture, name: str, transform: Transform | None) -> Reading:
         """Return what a sidecar says of a picture, its boxes those of what is sent; raises `BadSidecar`.
 
         What is sent untouched is shown as its EXIF says, and so are its boxes; a transform sets it upright itself.
@@ -52,7 +52,7 @@ class Labeller:
         adjusted = {said: getattr(labels, count) for count, said in COUNTS.items()}
         if any(adjusted.values()):
             log.warning("annotations_adjusted", source=self._source, path=sidecar.name, **adjusted)
-        return labels
+        return replace(reading, labels=labels)
 
     def _read(self, sidecar: SidecarFile, subject: Subject) -> Reading:
         if sidecar.error is not None:
