@@ -58,6 +58,11 @@ class CompanionWait:
             return pair.settled_at + self._wait_s
         return min(pair.since + self._settle_s, pair.settled_at + max(self._wait_s, LONGEST_GROWTH_S))
 
+    def sidecar_of(self, picture: str) -> Sighting | None:
+        """Return what was seen last of the sidecar of a picture that is being waited for."""
+        pair = self._pairs.get(picture)
+        return None if pair is None else pair.sidecar
+
     def picture_of(self, sidecar: str, outer: str = "") -> str | None:
         """Return the picture that waits for a sidecar of this name, if one does; `outer` leads to the sister folder."""
         for stem in stems_of(sidecar, outer):
@@ -99,6 +104,12 @@ class Companions:
         for picture in pictures:
             self.wait.note(picture, self._sidecars.look(picture), now)
         return pictures
+
+    def spend(self, picture: str) -> None:
+        """Note that a picture was taken, with what lay beside it."""
+        seen = self.wait.sidecar_of(picture)
+        if seen is not None:
+            self._sidecars.spend(picture, seen)
 
     def ready_at(self, picture: str, sidecar: Sighting | None, now: float) -> float:
         """Return when a settled picture may be taken."""

@@ -205,6 +205,7 @@ class DirectoryWatch:
         staged.clear()
         self._inbox.commit([one for _, one in batch])
         for name, one in batch:
+            self._sidecars.spend(name)
             self._forget(name)
             log.info(
                 "item_spooled",

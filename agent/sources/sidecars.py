@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LOOKED_UP_S = 0.5
 FOLDERS = 256
+SPENT = 4096  # pictures whose last sidecar is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Sidecars:
         self._shares = bool(plan.shared) and can_be_shared(plan.formats)
         self._files = SharedFiles(plan)
         self._folders: dict[str, _Folder] = {}
+        self._spent: dict[str, Sighting] = {}
         sister = sister_of(str(root))
         self.sister = None if sister is None else Path(sister)
         """The folder of labels that belongs to the watched one, where that is one of images."""
@@ -88,7 +90,7 @@ class Sidecars:
         """Return what the sidecar of a picture stands for now; None where it has none."""
         for place, name in self._candidates(picture):
             path = f"{place.root}/{place.below}{name}"
-            if _is_there(path) and (found := sighting_of(path)) is not None:
+            if _is_there(path) and (found := sighting_of(path)) not in (None, self._spent.get(picture)):
                 return found
         part = self._part(picture)
         return None if part is None else part.sighting
@@ -110,9 +112,21 @@ class Sidecars:
                 except Vanished:
                     continue
                 data, seen = _read(path, descriptor)
+                if seen == self._spent.get(picture):
+                    continue
                 yield SidecarFile(f"{place.shown}{name}", data, seen, descriptor)
                 return
             yield self._part(picture)
+
+    def spend(self, picture: str, seen: Sighting) -> None:
+        """Remember the sidecar that went with a picture: as it is, it says nothing of what comes under that name next.
+
+        The new picture of a program that rewrites `latest.jpg` and `latest.txt` in turn would else get the old boxes.
+        """
+        self._spent.pop(picture, None)
+        self._spent[picture] = seen
+        if len(self._spent) > SPENT:
+            del self._spent[next(iter(self._spent))]
 
     def is_shared(self, name: str) -> bool:
         """Tell whether a file is one for all pictures in its folder, by its name."""

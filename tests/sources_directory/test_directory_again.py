@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -10,6 +11,7 @@ import pytest
 from directory_rig import ROOMY, Yard, jpeg, names, sha, without_privileges
 from structlog.testing import capture_logs
 
+from agent.annotations.plan import AnnotationPlan
 from agent.errors import SpoolDamaged, SpoolUnavailable
 from agent.sources import directory, memory
 from agent.spool.budget import OVERHEAD_BYTES, Limits
@@ -430,3 +432,28 @@ def test_an_unreadable_root_is_an_outage(still: YardMaker) -> None:
         "directory_restored",
     ]
     assert yard.digests() == [sha(FIRST)]
+
+
+def boxes(yard: Yard) -> list[list[str] | None]:
+    """Return the class names that each waiting picture goes with; None where nothing is known of it."""
+    told = [json.loads(item.metadata).get("annotations") for item in yard.items()]
+    return [None if said is None else [box["class_value"] for box in said] for said in told]
+
+
+def test_a_rewritten_picture_does_not_get_the_boxes_of_the_last_one(still: YardMaker) -> None:
+    """Where `latest.jpg` comes before its new `latest.txt` it waits, and goes without rather than with the old one."""
+    yard = still(sidecar_wait_s=2.0, annotations=AnnotationPlan(classes=("bolt", "nut", "washer")))
+    replace(yard, "latest.txt", b"0 0.5 0.5 0.1 0.1")
+    replace(yard, "latest.jpg", jpeg(1))
+    yard.settle()
+    replace(yard, "latest.jpg", jpeg(2))
+    yard.step(1.5)
+    replace(yard, "latest.txt", b"1 0.5 0.5 0.1 0.1")
+    yard.settle()
+    replace(yard, "latest.jpg", jpeg(3))
+    yard.settle()
+    yard.step(2.0)
+    replace(yard, "latest.txt", b"2 0.5 0.5 0.1 0.1")
+    replace(yard, "latest.jpg", jpeg(4))
+    yard.settle()
+    assert boxes(yard) == [["bolt"], ["nut"], None, ["washer"]]
