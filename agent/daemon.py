@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agent import __version__
+from agent.bulletin import Bulletin
 from agent.ending import Remaining, is_over
 from agent.errors import AgentError, ConfigError, SpoolDamaged, Wait
 from agent.hush import Hush
 from agent.service import watchdog_interval_s
 from agent.spool.place import SpoolFailing, SpoolReplaced
-from agent.state import StateFile
+from agent.state_file import StateFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,14 +71,14 @@ class Daemon:
         pipeline: Pipeline | None = self._built()
         while pipeline is not None:
             settings = self._configuration.settings
-            state = self._state_file()
+            state, bulletin = self._state_file(), Bulletin(pipeline, self._configuration, clock=self._clock)
             quarantined = _quarantined(pipeline)
             pipeline.start()
             log.info("started", version=__version__, pid=os.getpid(), spool=str(pipeline.spool.directory))
             self._notifier.ready()
             again = False
             try:
-                again = self._watch_over(pipeline, state)
+                again = self._watch_over(pipeline, state, bulletin)
                 new = max(0, _quarantined(pipeline) - quarantined) if self._once else 0
             finally:
                 if not again:
@@ -133,7 +134,7 @@ class Daemon:
         """Tell whether a signal ended the run before it was done."""
         return self._interrupted
 
-    def _watch_over(self, pipeline: Pipeline, state: StateFile) -> bool:
+    def _watch_over(self, pipeline: Pipeline, state: StateFile, bulletin: Bulletin) -> bool:
         """Watch a running pipeline; return true when it is to be built anew, false when the agent ends."""
         rest_s = 0.0  # the first look is at once: `status` must not find a daemon that says nothing of itself
         while True:
@@ -149,19 +150,20 @@ class Daemon:
                 return True
             self._ping(pipeline)
             try:
-                if self._look_after(pipeline, state):
+                if self._look_after(pipeline, state, bulletin):
                     return False
             except (SpoolDamaged, SpoolReplaced, SpoolFailing) as error:
                 return self._is_mended_by_reopening(error)
             except Wait as error:
                 self._say_unavailable(error)
 
-    def _look_after(self, pipeline: Pipeline, state: StateFile) -> bool:
+    def _look_after(self, pipeline: Pipeline, state: StateFile, bulletin: Bulletin) -> bool:
         """Do what is due every second; tell whether a `--once` run is complete."""
-        state.write(self._facts(pipeline), pipeline.news())  # first: it says why the rest may be impossible
+        facts = self._facts(pipeline)
+        state.write(facts, pipeline.news())  # first: it says why the rest may be impossible
         pipeline.spool.check_place()
         pipeline.notice_other_processes()
-        self._notifier.status(_status_line(pipeline))
+        self._notifier.status(bulletin.line(facts))
         self._watch(pipeline)
         pipeline.spool.traffic.save()
         return self._once and is_over(_remaining(pipeline, self._clock), pipeline.link.state)
@@ -213,19 +215,6 @@ class Daemon:
             "clock_synchronised": self._clock.trusted(),
             **pipeline.facts(),
         }
-
-
-def _status_line(pipeline: Pipeline) -> str:
-    accounts = pipeline.spool.accounts().values()
-    waiting = sum(account.waiting for account in accounts)
-    delivered = sum(account.delivered for account in accounts)
-    link = pipeline.link.state
-    if (since := pipeline.link.paused_since) is not None:
-        return f"{waiting} waiting, {delivered} delivered, uploads paused by hand since {since}"
-    if (closed := pipeline.link.closed) is not None:
-        return f"{waiting} waiting, {delivered} delivered, {closed.reason}"
-    said = f"link paused ({link.cause.value}): {link.reason}" if link.cause else "link open"
-    return f"{waiting} waiting, {delivered} delivered, {said}"
 
 
 def _quarantined(pipeline: Pipeline) -> int:

@@ -53,6 +53,7 @@ class Uploader:
         shrink: Callable[[Item], bytes] | None,
         refresh_key: Callable[[], object],
         fresh_share: float = 0.0,
+        record: Callable[[Meaning, str, float], None] = lambda *_: None,
     ) -> None:
         self._name = name
         self._outbox = outbox
@@ -68,6 +69,7 @@ class Uploader:
         self._refresh_key = refresh_key
         self._hush = Hush()
         self._fresh_share = fresh_share
+        self._record = record
         self._turn = 0
 
     def run(self) -> None:
@@ -143,7 +145,7 @@ class Uploader:
         return False
 
     def _send(self, item: Item) -> None:
-        unknown = False
+        unknown, began = False, self._clock.boot()
         try:
             verdict = self._client.upload(item)
         except LinkFault as fault:
@@ -158,6 +160,7 @@ class Uploader:
             why = error
             self._until_done(item, lambda: self._put_off(item, why))
             return
+        self._record(verdict.meaning, verdict.reason, self._clock.boot() - began)
         state = self._link.report(
             verdict.meaning, verdict.reason, item_id=item.id, retry_after_s=verdict.retry_after_s, sent=unknown
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent.health import Pulse
     from agent.housekeeping import Housekeeping
     from agent.link import Link
+    from agent.logbook import Logbook
     from agent.pictures.studio import PictureChild
     from agent.platform.client import Client
     from agent.receipts import ReceiptClerk
@@ -51,6 +52,7 @@ class Pipeline:
         housekeeping: Housekeeping,
         timekeeping: Timekeeping,
         darkroom: PictureChild,
+        logbook: Logbook,
     ) -> None:
         self.spool = spool
         self.link = link
@@ -67,6 +69,7 @@ class Pipeline:
         self._clients = clients
         self._watches = watches
         self._darkroom = darkroom
+        self.logbook = logbook
         self._lock = threading.Lock()
         self._version = 0
         self._flushes = 0
@@ -180,4 +183,5 @@ class Pipeline:
             "intake_paused": self.pulse.paused(),
             "watches": sorted(self._watches),
             "running": sorted(self.nursery.running()),
+            **self.logbook.facts(),
         }

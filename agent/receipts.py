@@ -16,7 +16,7 @@ import structlog
 from agent.errors import SpoolDamaged, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from agent.frame import Item, Receipt
     from agent.health import Pulse
@@ -33,10 +33,18 @@ DISK_RETRY_S = 5.0
 class ReceiptClerk:
     """Takes receipts from the uploaders and settles them, in one thread of its own."""
 
-    def __init__(self, outbox: Outbox, *, stop: Stop, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        *,
+        stop: Stop,
+        pulse: Pulse,
+        record: Callable[[Item, Receipt], None] = lambda *_: None,
+    ) -> None:
         self._outbox = outbox
         self._stop = stop
         self._pulse = pulse
+        self._record = record
         self._changed = threading.Condition()
         self._pending: deque[tuple[Item, Receipt]] = deque()
         self._uploaders = 0
@@ -75,7 +83,7 @@ class ReceiptClerk:
         while batch := self._next():
             self._pulse.beat(STAGE)
             if self._settle(batch):
-                _tell(batch)
+                self._tell(batch)
             with self._changed:
                 for _ in batch:
                     self._pending.popleft()
@@ -113,15 +121,15 @@ class ReceiptClerk:
         with self._changed:
             self._changed.notify_all()
 
-
-def _tell(batch: list[tuple[Item, Receipt]]) -> None:
-    for item, receipt in batch:
-        log.info(
-            "item_delivered",
-            item=item.id,
-            filename=item.filename,
-            source=item.source,
-            bytes=item.size,
-            result=receipt.result,
-            image_id=receipt.image_id,
-        )
+    def _tell(self, batch: list[tuple[Item, Receipt]]) -> None:
+        for item, receipt in batch:
+            self._record(item, receipt)
+            log.info(
+                "item_delivered",
+                item=item.id,
+                filename=item.filename,
+                source=item.source,
+                bytes=item.size,
+                result=receipt.result,
+                image_id=receipt.image_id,
+            )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from agent.state import SCHEMA, StateFile, read_state
+from agent.state import SCHEMA, read_state
+from agent.state_file import StateFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from agent.frame import Item
     from agent.health import Pulse
+    from agent.logbook import Logbook
     from agent.pictures.studio import PictureChild
     from agent.platform.key import KeyHolder
     from agent.spool.spool import Spool
@@ -45,6 +46,7 @@ class DrainParts:
         stop: Stop,
         pulse: Pulse,
         once: bool,
+        logbook: Logbook,
     ) -> None:
         self._settings = settings
         self._spool = spool
@@ -55,10 +57,11 @@ class DrainParts:
         self._rng = rng
         self._stop = stop
         self._pulse = pulse
+        self._logbook = logbook
         upload = settings.upload
         self._meter = Meter(upload.tariff(), spool.traffic, clock=clock)
         self._pace = Pace(self._meter.rate, clock=clock, stop=stop)
-        self.clerk = ReceiptClerk(spool.outbox, stop=stop, pulse=pulse)
+        self.clerk = ReceiptClerk(spool.outbox, stop=stop, pulse=pulse, record=logbook.delivered)
         self.link = Link(
             clock=clock,
             rng=rng,
@@ -108,6 +111,7 @@ class DrainParts:
             refresh_key=self._key.refresh,
             # Where the newest goes first anyway, fresh pictures need no share.
             fresh_share=upload.fresh_share if upload.order == "oldest" else 0.0,
+            record=self._logbook.answered,
         )
 
     def _shrink(self, item: Item) -> bytes:

@@ -14,6 +14,7 @@ from agent.app.operations import Operations
 from agent.health import Pulse
 from agent.housekeeping import Housekeeping
 from agent.identity import key_holder
+from agent.logbook import Logbook
 from agent.pipeline import Pipeline
 from agent.plans import spool_limits, spool_policies, watch_plan
 from agent.sources.grammar import parse_source
@@ -51,6 +52,7 @@ class House:
         self._rng = random.Random()  # noqa: S311 (jitter is no secret)
         self.stop = Stop()
         self.pulse = Pulse(clock)
+        self.logbook = Logbook(clock)
         self._intake = IntakeParts(
             self._settings,
             environment,
@@ -86,6 +88,7 @@ class House:
             stop=self.stop,
             pulse=self.pulse,
             once=self._once,
+            logbook=self.logbook,
         )
         plans = self.watch_plans() if self._takes_in else []
         pipeline = Pipeline(
@@ -100,6 +103,7 @@ class House:
             housekeeping=self._housekeeping(spool),
             timekeeping=Timekeeping(spool.retiming(retimed), clock=self._clock, stop=self.stop),
             darkroom=darkroom,
+            logbook=self.logbook,
         )
         for camera in self._settings.camera if self._takes_in else ():
             if not (self._once and parse_source(camera.source).live):
@@ -121,6 +125,7 @@ class House:
             owner=owner,
             note=note,
             policies=spool_policies(self._settings) if owner else None,
+            captured=self.logbook.captured,
         )
 
     def drafter(self, plan: WatchPlan, darkroom: PictureChild) -> Drafter:

@@ -20,7 +20,7 @@ from agent.spool.records import Opened, Staged, origin_text, stored_inode, store
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from agent.frame import Position
@@ -58,6 +58,7 @@ class Inbox:
         claims: Claims,
         losses: Losses,
         arrived: Bell,
+        captured: Callable[[Sequence[Staged]], None] = lambda _: None,
     ) -> None:
         self._commits = commits
         self._claims = claims
@@ -65,6 +66,7 @@ class Inbox:
         self._allowance = allowance
         self._losses = losses
         self._arrived = arrived
+        self._captured = captured
         self._lock = threading.Lock()
         self._sequences = range(0)
         self._staged: set[int] = set()
@@ -113,6 +115,7 @@ class Inbox:
         self._allowance.give_back(sum(one.draft.size for one in batch), items=len(batch))
         self._clear_limbo()
         self._claims.make_way(max(one.draft.priority for one in batch))
+        self._captured(batch)  # before anybody is told: until then the files are there for sure
         self._arrived.ring()
 
     def abandon(self, staged: Staged) -> None:

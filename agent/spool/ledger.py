@@ -53,6 +53,8 @@ class Account:
     quarantined: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     held_bytes: int = 0
+    captured_bytes: int = 0
+    delivered_bytes: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     chosen: dict[str, int] = field(default_factory=dict)
 
@@ -85,9 +87,11 @@ def accounts(rows: Iterable[sqlite3.Row]) -> dict[str, Account]:
             case "captured":
                 account.captured += items
                 account.held_bytes += row["bytes"]
+                account.captured_bytes += row["bytes"]
             case "delivered":
                 account.delivered += items
                 account.duplicates += items if row["reason"] == DUPLICATE else 0
+                account.delivered_bytes += row["bytes"]
                 account.held_bytes -= row["bytes"]
             case "quarantined":
                 account.quarantined += items

@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from agent.errors import SpoolTaken
 from agent.spool.durable import disk_errors
-from agent.workers import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def lock_intake(directory: Path, *, exclusive: bool) -> int:
     """Wait until no other process is in the middle of a put (the owner), or keep the owner from assuming so."""
     path = directory / INTAKE_LOCK
     mode = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB
-    patience = Stop()
+    patience = threading.Event()  # never set: a wait
     with disk_errors("lock", path), _open_lock(path) as descriptor:
         for _ in range(INTAKE_PATIENCE):
             with suppress(BlockingIOError):

@@ -37,7 +37,7 @@ from agent.workers import Bell
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from agent.spool.budget import Limits, Policy
     from agent.spool.ledger import Account
     from agent.spool.reconcile import Examine
+    from agent.spool.records import Staged
 
 
 class Spool:
@@ -64,15 +65,18 @@ class Spool:
         owner: bool,
         note: str = "",
         policies: Mapping[str, Policy] | None = None,
+        captured: Callable[[Sequence[Staged]], None] = lambda _: None,
     ) -> None:
         """Open or create the spool; `note` (JSON text) tells other processes how to find the owner.
 
-        `policies` say what gives way for each source when the spool is full; a source without one waits. Raises
-        `SpoolTaken` when another owner runs, `SpoolFull` or `SpoolUnavailable` where the disk refuses.
+        `policies` say what gives way for each source when the spool is full; a source without one waits. `captured`
+        hears of what became items here. Raises `SpoolTaken` when another owner runs, `SpoolFull` or `SpoolUnavailable`
+        where the disk refuses.
         """
         self.directory = directory
         self.max_bytes = limits.max_bytes
         self._quarantine_max_items = limits.quarantine_max_items
+        self._captured = captured
         self.arrived = Bell()
         self._clock = clock
         make_directory(directory)
@@ -135,7 +139,15 @@ class Spool:
             clock=clock,
         )
         self.allowance = Allowance(limits, measure=self.usage, room=room, reserve=reserve)
-        self.inbox = Inbox(self._commits, shelf, self.allowance, claims=claims, losses=losses, arrived=self.arrived)
+        self.inbox = Inbox(
+            self._commits,
+            shelf,
+            self.allowance,
+            claims=claims,
+            losses=losses,
+            arrived=self.arrived,
+            captured=self._captured,
+        )
         self.outbox = Outbox(
             self._commits,
             self.reader,

@@ -168,15 +168,20 @@ def test_a_configuration_that_cannot_be_started_is_refused_on_sighup(tmp_path: P
         house.check([digest])
 
 
+def is_verdict(line: str, said: str) -> bool:
+    """Tell whether a line is the verdict that `status` begins with; this machine's clock or heat may be part of it."""
+    return line.startswith(("STATUS=HEALTHY: ", "STATUS=DEGRADED: ")) and said in line
+
+
 def test_a_service_manager_hears_of_start_progress_reload_and_stop(tmp_path: Path) -> None:
     """READY=1, STATUS=, WATCHDOG=1, RELOADING=1 and STOPPING=1 come over a real notify socket, in order."""
     with House(tmp_path) as house, closing(Manager(tmp_path / "notify")) as manager:
         agent = house.run(NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="1000000")
         until(lambda: manager.listen().count("WATCHDOG=1") >= 2)
         assert manager.heard[0] == "READY=1"
-        assert "STATUS=0 waiting, 0 delivered, link open" in manager.heard
+        assert any(is_verdict(line, "0 pictures wait, 0 delivered") for line in manager.heard)
         arrive(house.watched / "a.jpg", photograph(1))
-        until(lambda: "STATUS=0 waiting, 1 delivered, link open" in manager.listen())
+        until(lambda: any(is_verdict(line, "0 pictures wait, 1 delivered") for line in manager.listen()))
         agent.signal(signal.SIGHUP)
         until(lambda: manager.listen().count("READY=1") == 2)
         reloading = next(index for index, line in enumerate(manager.heard) if line == "RELOADING=1")
