@@ -58,7 +58,6 @@ class Inbox:
         claims: Claims,
         losses: Losses,
         arrived: Bell,
-        captured: Callable[[Sequence[Staged]], None] = lambda _: None,
     ) -> None:
         self._commits = commits
         self._claims = claims
@@ -66,11 +65,15 @@ class Inbox:
         self._allowance = allowance
         self._losses = losses
         self._arrived = arrived
-        self._captured = captured
+        self._captured: Callable[[Sequence[Staged]], None] = lambda _: None
         self._lock = threading.Lock()
         self._sequences = range(0)
         self._staged: set[int] = set()
         self._limbo: list[Staged] = []
+
+    def tell(self, captured: Callable[[Sequence[Staged]], None]) -> None:
+        """Have somebody hear of what became items, while their files are there for sure."""
+        self._captured = captured
 
     def stage(self, draft: Draft) -> Staged:
         """Put a draft's bytes into the spool under their final name.

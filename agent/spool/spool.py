@@ -76,7 +76,6 @@ class Spool:
         self.directory = directory
         self.max_bytes = limits.max_bytes
         self._quarantine_max_items = limits.quarantine_max_items
-        self._captured = captured
         self.arrived = Bell()
         self._clock = clock
         make_directory(directory)
@@ -88,6 +87,7 @@ class Spool:
             shelf, reserve = Shelf(directory), Reserve(directory, keep=owner)
             ends.enter_context(reserve.spare(lambda: self._connect(shelf, owner=owner)))
             self._assemble(ends, limits, order, clock, shelf, reserve, policies or {})
+            self.inbox.tell(captured)
             self._ends = ends.pop_all()
 
     def _connect(self, shelf: Shelf, *, owner: bool) -> ExitStack:
@@ -139,15 +139,7 @@ class Spool:
             clock=clock,
         )
         self.allowance = Allowance(limits, measure=self.usage, room=room, reserve=reserve)
-        self.inbox = Inbox(
-            self._commits,
-            shelf,
-            self.allowance,
-            claims=claims,
-            losses=losses,
-            arrived=self.arrived,
-            captured=self._captured,
-        )
+        self.inbox = Inbox(self._commits, shelf, self.allowance, claims=claims, losses=losses, arrived=self.arrived)
         self.outbox = Outbox(
             self._commits,
             self.reader,
