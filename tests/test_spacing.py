@@ -48,7 +48,7 @@ def test_a_server_that_recovers_has_all_of_a_device_again() -> None:
     assert sum(distances) < 25 * 60
 
 
-@pytest.mark.parametrize("overload", OVERLOAD)
+@pytest.mark.parametrize("overload", sorted(OVERLOAD, key=str))
 def test_several_at_once_are_the_windows_affair(overload: Meaning) -> None:
     """Where three uploads at a time were too many, one after another may be just right."""
     assert results(*[overload] * 4, alone=False).spacing == Spacing()
