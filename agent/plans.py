@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.annotations.plan import AnnotationPlan
-from agent.annotators.plan import AnnotatorPlan
 from agent.config.annotations import AUTO
 from agent.config.class_names import read_classes
-from agent.frame import Model
 from agent.sources.drafting import WatchPlan
 from agent.sources.plan import CameraPlan
 from agent.spool.budget import Limits, Policy
 
 if TYPE_CHECKING:
-    from agent.config.annotators import AnnotatorSettings
     from agent.config.settings import EncodeSettings, Settings, SpoolSettings
     from agent.config.sources import CameraSettings, WatchSettings
 
@@ -73,23 +70,6 @@ def camera_plan(camera: CameraSettings, encode: EncodeSettings) -> CameraPlan:
         strip_gps=encode.strip_gps,
         open_timeout_s=camera.open_timeout_s,
         stall_timeout_s=camera.stall_timeout_s,
-    )
-
-
-def annotator_plan(settings: AnnotatorSettings) -> AnnotatorPlan:
-    """Return how pictures are looked at that come without a sidecar."""
-    return AnnotatorPlan(
-        name=settings.kind or "",
-        timeout_s=settings.timeout_s,
-        start_timeout_s=settings.start_timeout_s,
-        on_failure=settings.on_failure,
-        reading=AnnotationPlan(
-            classes=settings.classes,
-            box_space=settings.box_space,
-            box_size=settings.box_size,
-            min_confidence=settings.min_confidence,
-        ),
-        model=Model(settings.model_id, settings.model_version),
     )
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from agent.sources.children import Wakeup
 
 STRIDE = 64 * 1024
+LAST_BREATH_S = 1.0
+"""How long a program that closed its output may take to end, so that its exit status can be told."""
 OUT_OF_STEP = "Only answers may go to its standard output, one line a picture; print the rest to standard error."
 
 
@@ -139,4 +141,5 @@ class Program(Child):
         with contextlib.suppress(BlockingIOError):
             os.set_blocking(self._complaints, False)
             self._hear()
+        self._wait(LAST_BREATH_S)
         raise Unanswered(f"it {self.obituary()}", away=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from agent.annotators.command import OnceProgram, StreamProgram
 from agent.annotators.desk import Desk
 from agent.annotators.folder import FolderAnnotations
 from agent.annotators.frames import FileFrames, FrameRule, LiveFrames
-from agent.plans import annotator_plan
+from agent.app.annotator_plans import annotator_plan, detection_plan, request_plan
+from agent.platform.client import tls_context
 
 if TYPE_CHECKING:
     import random
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
     from agent.pictures.limits import PictureLimits
     from agent.sources.drafting import Drafter, WatchPlan
     from agent.workers import Bell, Stop
+
+_CHILD = (sys.executable, "-P", "-m")
+"""`-P` keeps the present directory off the search path: it may be full of other people's files."""
 
 
 class AnnotatorParts:
@@ -83,7 +90,32 @@ class AnnotatorParts:
         self.states[state.name] = state
 
     def _engine(self) -> Engine:
-        program = StreamProgram if self._settings.mode == "stream" else OnceProgram
-        return program(
-            self._settings.arguments, self._plan, environment=self._children, stop=self._stop, clock=self._clock
+        settings = self._settings
+        if settings.kind == "http":
+            # Loaded here: who has no server for it does not pay for the client.
+            from agent.annotators.http import Server  # noqa: PLC0415
+
+            request = request_plan(settings)
+            context = tls_context(request.url, None)
+            return Server(request, self._plan, context=context, stop=self._stop, clock=self._clock)
+        parent = str(os.getpid())
+        if settings.kind == "python":
+            return self._stream([*_CHILD, "agent.annotators.plugin", settings.entry_point or "", parent])
+        if settings.kind == "cv2dnn":
+            order = json.dumps(detection_plan(settings)).encode() + b"\n"
+            return self._stream([*_CHILD, "agent.annotators.detector", parent], order)
+        if settings.mode == "once":
+            return OnceProgram(
+                settings.arguments, self._plan, environment=self._children, stop=self._stop, clock=self._clock
+            )
+        return self._stream(settings.arguments)
+
+    def _stream(self, arguments: list[str], order: bytes = b"") -> StreamProgram:
+        return StreamProgram(
+            arguments,
+            self._plan,
+            environment=self._children,
+            stop=self._stop,
+            clock=self._clock,
+            order=order,
         )

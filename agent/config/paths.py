@@ -25,6 +25,7 @@ PATH_KEYS = {
     "server": ("device_key_file", "ca_file", "client_cert_file", "client_key_file"),
     "watch": ("path", "classes", "move_to"),
     "camera": ("source",),
+    "annotator": ("classes", "model_file"),
     "spool": ("dir",),
 }
 _NO_FILE = re.compile(r"[0-9]+|[a-z][a-z0-9+.-]*:.*", re.DOTALL)  # a camera's number, a URL, `gst:`, `cmd:`

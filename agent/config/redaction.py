@@ -13,7 +13,7 @@ HIDDEN = "***"
 _TOKEN = re.compile(r"\b(adk|apt)_[0-9A-Za-z]+")
 # Greedy up to the last "@": unescaped "@" and "/" are common in camera passwords, and hiding too much harms less.
 _USERINFO = re.compile(r"(?<=://)[^\s\"'<>]*@")
-_QUERY = re.compile(r"([?&](?:password|passwd|pwd|pass|token|secret|key)=)[^&\s\"'<>]*", re.IGNORECASE)
+_QUERY = re.compile(r"([?&](?:password|passwd|pwd|pass|token|secret|(?:api[_-]?)?key)=)[^&\s\"'<>]*", re.IGNORECASE)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 

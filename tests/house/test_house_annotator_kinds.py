@@ -1,0 +1,90 @@
+"""A server, a plug-in and a detector, each with the whole agent around it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from annotator_house import arrived, seen
+from house_rig import KEY, House, arrive, photograph
+
+sys.path.append(str(Path(__file__).parents[1] / "annotators"))  # which has the servers and models
+
+from inference_server import inference
+from models import SIDE, cell_finder, spotted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLUGIN = (
+    "def look(jpeg):\n    return {'annotations': [{'class_value': str(len(jpeg)), 'geometry': [0.5, 0.5, 1, 1]}]}\n"
+)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """Return a house."""
+    with House(tmp_path) as made:
+        yield made
+
+
+def test_a_server_looks_at_a_folders_pictures(house: House) -> None:
+    """DeepStack's boxes arrive with the picture; the device's key never goes to it (I7)."""
+    with inference() as server:
+        url = f"{server.url}/v1/vision/detection"
+        house.configure(annotator={"kind": "http", "preset": "deepstack", "url": url, "model_id": "yolo"})
+        digest = arrive(house.watched / "a.jpg", data := photograph(1, width=400, height=200))
+        house.once()
+        metadata = arrived(house)[digest]
+        assert metadata["annotations"][0]["geometry"] == [0.5, 0.5, 0.25, 0.5]
+        assert (seen(metadata), metadata["model_id"]) == (["dent"], "yolo")
+        ((_, headers, picture, _),) = server.requests
+        assert picture == data
+        assert KEY not in str(headers)
+        house.check([digest])
+
+
+def test_a_plug_in_looks_at_a_folders_pictures(house: House) -> None:
+    """A package with an entry point is all that it takes."""
+    info = house.root / "lib" / "seer-1.0.dist-info"
+    info.mkdir(parents=True)
+    (house.root / "lib" / "seer.py").write_text(PLUGIN, encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: seer\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[acusight_agent.annotators]\nseer = seer:look\n", encoding="utf-8")
+    house.environment["PYTHONPATH"] = str(house.root / "lib")
+    house.configure(annotator={"kind": "python", "entry_point": "seer"})
+    digests = {arrive(house.watched / f"{n}.jpg", data := photograph(n)): len(data) for n in range(2)}
+    house.once()
+    assert {digest: seen(found) for digest, found in arrived(house).items()} == {
+        digest: [str(size)] for digest, size in digests.items()
+    }
+
+
+def test_a_detector_looks_at_a_videos_frames(house: House) -> None:
+    """Each frame arrives with the box where its light is."""
+    import cv2  # noqa: PLC0415 (as the rig does)
+
+    writer = cv2.VideoWriter(str(house.root / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (128, 64))
+    places = [(0, 0), (1, 1), (2, 0), (3, 1)]
+    for place in places:
+        writer.write(spotted(*place))
+    writer.release()
+    cell_finder(house.root / "cells.onnx")
+    house.configure(
+        annotator={
+            "kind": "cv2dnn",
+            "model_file": "cells.onnx",
+            "classes": ["light", "dark"],
+            "input_size": SIDE,
+            "min_confidence": 0.6,
+        },
+        camera=[{"name": "clip", "source": "clip.avi", "interval_s": 0}],
+        watch=[],
+    )
+    house.once()
+    found = [metadata["annotations"] for metadata in arrived(house).values()]
+    assert [[box["class_value"] for box in boxes] for boxes in found] == [["light"]] * 4
+    centres = sorted((round(boxes[0]["geometry"][0], 1), round(boxes[0]["geometry"][1], 1)) for boxes in found)
+    assert centres == sorted((round((x + 0.5) / 4, 1), round((y + 0.5) / 2, 1)) for x, y in places)
