@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.clock import Stamp
+    from agent.selection.facts import Look
 
 JPEG = "image/jpeg"
 PNG = "image/png"
@@ -76,7 +77,7 @@ class Frame:
     `captured_at` is aware UTC, stamped at the grab. `position` is set by file sources alone, so that a restart goes
     on with the next frame instead of the first; `stamp` by live ones, whose time is the clock's. `labels` are what an
     annotator saw in it, `unannotated` says why one that was asked saw nothing, `looked_s` how long it took. `priority`
-    is set where it has another one than its source.
+    is set where it has another one than its source, `look` where its child looked at it.
     """
 
     source: str
@@ -89,6 +90,7 @@ class Frame:
     priority: int | None = None
     unannotated: str = ""
     looked_s: float | None = None
+    look: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)

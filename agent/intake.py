@@ -16,6 +16,7 @@ from agent.spool.room import REASONS
 if TYPE_CHECKING:
     from agent.frame import Frame, Model
     from agent.health import Pulse
+    from agent.selection.chooser import Chooser
     from agent.spool.inbox import Inbox
 
 log = structlog.get_logger(__name__)
@@ -25,7 +26,7 @@ UNAVAILABLE = "spool unavailable"
 
 
 class FrameIntake:
-    """Puts one camera's frames into the spool.
+    """Puts one camera's frames into the spool, those that its `chooser` finds worth it where there is one.
 
     A file can wait: it gets `Wait` where there is no room, and offers the same frame again. A live camera cannot:
     what the spool has no room for, or makes none for, is dropped, and the ledger says so as soon as it can be written.
@@ -41,6 +42,7 @@ class FrameIntake:
         when_full: str,
         pulse: Pulse,
         priority: int = PRIORITY,
+        chooser: Chooser | None = None,
     ) -> None:
         self._name = name
         self._inbox = inbox
@@ -48,6 +50,7 @@ class FrameIntake:
         self._live = live
         self._when_full = when_full
         self._priority = priority
+        self._chooser = chooser
         self._pulse = pulse
         self._uncounted: dict[str, tuple[int, int]] = {}
 
@@ -55,7 +58,10 @@ class FrameIntake:
         """Return when the frame is durable, or dropped and counted; raises `Wait` for a file's frame alone."""
         self._pulse.beat(self._name)
         try:
-            self._put(frame)
+            if self._chooser is None:
+                self._put(frame)
+            else:
+                self._chooser.put(frame, self._put)
             self._pulse.resume(self._name)
             self._count_dropped()
         except SpoolDamaged:

@@ -11,7 +11,7 @@ import structlog
 from agent.spool.orders import read_standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from agent.annotators.desk import AnnotatorState
     from agent.checkin import CheckIn
@@ -62,6 +62,7 @@ class Pipeline:
         self.annotating: Mapping[str, Callable[[], None]] = {}
         self.annotators: Mapping[str, AnnotatorState] = {}
         self.checkin: CheckIn | None = None
+        self.closings: Sequence[Callable[[], None]] = ()
         self.housekeeping = housekeeping
         self._timekeeping = timekeeping
         self._uploaders = uploaders
@@ -115,6 +116,8 @@ class Pipeline:
         if stragglers:
             log.warning("stragglers_left", threads=stragglers)
         else:
+            for close in self.closings:
+                close()
             self.spool.traffic.save(now=True)
             self.spool.close()
         return stragglers

@@ -12,11 +12,13 @@ from agent.sources.plan import CameraPlan
 from agent.spool.budget import Limits, Policy
 
 if TYPE_CHECKING:
+    from agent.config.selection import SelectSettings
     from agent.config.settings import EncodeSettings, Settings, SpoolSettings
     from agent.config.sources import CameraSettings, WatchSettings
+    from agent.selection.plan import SelectPlan
 
 
-def watch_plan(watch: WatchSettings) -> WatchPlan:
+def watch_plan(watch: WatchSettings, select: SelectPlan | None = None) -> WatchPlan:
     """Return how a directory is watched."""
     return WatchPlan(
         name=watch.name,
@@ -34,6 +36,7 @@ def watch_plan(watch: WatchSettings) -> WatchPlan:
         move_to=watch.move_to,
         when_full=watch.when_full,
         priority=watch.priority,
+        select=select,
         annotate=watch.annotate,
     )
 
@@ -53,7 +56,13 @@ def annotation_plan(watch: WatchSettings) -> AnnotationPlan:
     )
 
 
-def camera_plan(camera: CameraSettings, encode: EncodeSettings) -> CameraPlan:
+def select_plan(source: WatchSettings | CameraSettings, select: SelectSettings) -> SelectPlan | None:
+    """Return how a source's pictures are chosen; None where all of them are worth the link."""
+    plan = select.plan(source.name, source.priority, source.select)
+    return plan if plan.chooses else None
+
+
+def camera_plan(camera: CameraSettings, encode: EncodeSettings, select: SelectPlan | None = None) -> CameraPlan:
     """Return how a camera is opened, and what becomes of its frames."""
     return CameraPlan(
         name=camera.name,
@@ -70,6 +79,7 @@ def camera_plan(camera: CameraSettings, encode: EncodeSettings) -> CameraPlan:
         strip_gps=encode.strip_gps,
         open_timeout_s=camera.open_timeout_s,
         stall_timeout_s=camera.stall_timeout_s,
+        select=select,
     )
 
 

@@ -80,13 +80,20 @@ def arrive(path: Path, data: bytes) -> str:
 
 
 def toml(tables: Mapping[str, Any]) -> str:
-    """Write tables, and lists of tables, as TOML; plain values are the same in JSON."""
+    """Write tables, and lists of tables, as TOML."""
     lines = []
     for name, value in tables.items():
         for table in value if isinstance(value, list) else [value]:
             lines.append(f"[[{name}]]" if isinstance(value, list) else f"[{name}]")
-            lines += [f"{key} = {json.dumps(entry)}" for key, entry in table.items()]
+            lines += [f"{key} = {_inline(entry)}" for key, entry in table.items()]
     return "\n".join(lines) + "\n"
+
+
+def _inline(value: Any) -> str:  # noqa: ANN401 (TOML's own values)
+    """Write a value in one line; plain ones are the same in JSON."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_inline(entry)}' for key, entry in value.items())}}}"
+    return f"[{', '.join(map(_inline, value))}]" if isinstance(value, list) else json.dumps(value)
 
 
 class Manager:

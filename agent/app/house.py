@@ -16,7 +16,7 @@ from agent.housekeeping import Housekeeping
 from agent.identity import key_holder
 from agent.logbook import Logbook
 from agent.pipeline import Pipeline
-from agent.plans import spool_limits, spool_policies, watch_plan
+from agent.plans import select_plan, spool_limits, spool_policies, watch_plan
 from agent.sources.grammar import parse_source
 from agent.spool.shelf import HIDDEN
 from agent.spool.spool import Spool
@@ -109,6 +109,7 @@ class House:
             if not (self._once and parse_source(camera.source).live):
                 pipeline.cameras[camera.name] = self._intake.camera(camera, spool, darkroom, pipeline.observe)
         pipeline.annotating, pipeline.annotators = self._intake.annotators.threads, self._intake.annotators.states
+        pipeline.closings, self._intake.choosers.closings = self._intake.choosers.closings, []
         if not self._once:
             operations = Operations(self._settings, key, context, clock=self._clock, rng=self._rng, stop=self.stop)
             operations.join(pipeline)
@@ -138,7 +139,8 @@ class House:
 
     def watch_plans(self) -> list[WatchPlan]:
         """Return the plans of all watched directories."""
-        return [watch_plan(watch) for watch in self._settings.watch]
+        select = self._settings.select
+        return [watch_plan(watch, select_plan(watch, select)) for watch in self._settings.watch]
 
     def _housekeeping(self, spool: Spool) -> Housekeeping:
         folders = [spool.directory / "items", *(watch.path / HIDDEN for watch in self._settings.watch)]

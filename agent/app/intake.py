@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.app.annotators import AnnotatorParts
+from agent.app.choosers import ChooserParts
 from agent.frame import Model
 from agent.housekeeping import Examiner
 from agent.intake import FrameIntake
 from agent.pictures.developing import Encoding
 from agent.pictures.limits import PictureLimits
 from agent.pictures.studio import PictureChild
-from agent.plans import annotation_plan, camera_plan
+from agent.plans import annotation_plan, camera_plan, select_plan
 from agent.sources.adoption import Adopter
 from agent.sources.camera import Camera
 from agent.sources.directory import DirectoryWatch
@@ -60,6 +61,7 @@ class IntakeParts:
         self.annotators = AnnotatorParts(
             settings, environment.children, limits=self._limits(), clock=clock, rng=rng, stop=stop
         )
+        self.choosers = ChooserParts(clock)
 
     def darkroom(self) -> PictureChild:
         """Make the parent's side of the picture child."""
@@ -86,7 +88,7 @@ class IntakeParts:
         return DirectoryWatch(
             plan,
             Listing(plan.root, plan.patterns, recursive=plan.recursive),
-            Adopter(plan, drafter, spool, annotations),
+            Adopter(plan, drafter, spool, annotations, self.choosers.folder(plan.select, spool, darkroom)),
             spool,
             stop=self._stop,
             bell=bell,
@@ -104,6 +106,8 @@ class IntakeParts:
     ) -> Camera:
         """Make the parent's side of one camera."""
         live = parse_source(camera.source).live
+        plan = camera_plan(camera, self._settings.encode, select_plan(camera, self._settings.select))
+        chooser = self.choosers.camera(plan, spool, darkroom)
         intake = FrameIntake(
             camera.name,
             spool.inbox,
@@ -112,12 +116,13 @@ class IntakeParts:
             when_full=camera.when_full,
             pulse=self._pulse,
             priority=camera.priority,
+            chooser=chooser,
         )
         deliver: Callable[[Frame], None] = intake.put
         if camera.annotate and self.annotators.present:
             deliver = self.annotators.frames(camera.name, intake, live=live)
         return Camera(
-            camera_plan(camera, self._settings.encode),
+            plan,
             deliver=deliver,
             stop=self._stop,
             clock=self._clock,
@@ -126,6 +131,7 @@ class IntakeParts:
             resume=lambda path, fingerprint: spool.history.progress(camera.name, path, fingerprint),
             environment=self._environment.children,
             observe=observe,
+            chooser=chooser,
         )
 
     def examiner(self) -> Examiner:

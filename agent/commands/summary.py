@@ -172,3 +172,13 @@ def _ledger(status: Status) -> Iterator[str]:
         )
         for reason, count in sorted(account.dropped.items()):
             yield f"{'':24} dropped {count}: {reason}"
+        if account.skipped:
+            yield f"{'':24} not worth the link: {_counted(account.skipped)}"
+        if account.chosen:
+            yield f"{'':24} chosen by rules: {_counted(account.chosen)}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """Return counts by name, the largest first."""
+    most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    return ", ".join(f"{count} {name}" for name, count in most if count)

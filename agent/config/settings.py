@@ -16,6 +16,7 @@ from agent.config.annotators import AnnotatorSettings
 from agent.config.device_key import checked_key
 from agent.config.fields import Bytes, FilePath, Seconds, Section, Timeout, Word
 from agent.config.operator import CheckinSettings
+from agent.config.selection import SelectSettings
 from agent.config.sources import CameraSettings, WatchSettings  # noqa: TC001 (pydantic reads the annotations)
 from agent.config.timetable import TimetableSettings, check_timetable
 from agent.tariff import Tariff
@@ -197,6 +198,7 @@ class Settings(Section):
     annotator: AnnotatorSettings = Field(
         default=AnnotatorSettings(), description="What looks at pictures that come without a sidecar."
     )
+    select: SelectSettings = Field(default=SelectSettings(), description="Which pictures are worth the link.")
     encode: EncodeSettings = Field(default=EncodeSettings(), description="How pictures are prepared.")
     spool: SpoolSettings = Field(default=SpoolSettings(), description="Where pictures wait for delivery.")
     upload: UploadSettings = Field(default=UploadSettings(), description="How pictures are sent.")

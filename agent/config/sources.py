@@ -26,7 +26,7 @@ from agent.config.annotations import (
 )
 from agent.config.fields import FilePath, Name, Pixels, Priority, Seconds, Section, Timeout, WhenFull, Word
 from agent.config.framing import Crop, Masks, crop_field, mask_field
-from agent.config.selection import priority_field
+from agent.config.selection import SelectSettings, priority_field, select_field
 from agent.sources.grammar import parse_source
 
 
@@ -88,6 +88,7 @@ class WatchSettings(Section):
     )
 
     priority: Priority = priority_field()
+    select: SelectSettings = select_field()
 
     @field_validator("move_to")
     @classmethod
@@ -146,6 +147,7 @@ class CameraSettings(Section):
     )
 
     priority: Priority = priority_field()
+    select: SelectSettings = select_field()
 
     @field_validator("when_full")
     @classmethod

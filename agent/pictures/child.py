@@ -11,6 +11,7 @@ its `width` and `height`, and an `operation`:
     decode                             check that the picture decodes, undamaged, to its header's size
     convert  quality, steps            carry out the steps of a `Transform`, and make it a JPEG
     shrink   quality, max_bytes        re-encode it as JPEG, smaller until it fits
+    look                               measure it, of a JPEG decoded to an eighth of its size; the answer is JSON
 
 Answers hold `error` where there is no result; `missing` instead where there is no cv2. An empty one comes first and
 says that the child is ready: should it die before, no picture is to blame. It ends when its input ends, when nothing
@@ -35,6 +36,7 @@ try:
     import numpy as np
 
     from agent.pictures import pixels
+    from agent.selection import looks
 except ImportError as error:
     MISSING = str(error)
 
@@ -146,6 +148,18 @@ def _draw(request: dict[str, Any], image: Pixels) -> bytes:
     return bytes(png)
 
 
+def _look(request: dict[str, Any], picture: bytes) -> bytes:
+    """Measure a picture; of a JPEG only as much is decoded as the measures need, 3 ms at 1080p in place of 10."""
+    flag = looks.reduction(max(request["width"], request["height"])) | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        grey = cv2.imdecode(np.frombuffer(picture, np.uint8), flag)
+        if grey is not None:
+            return json.dumps(looks.look_at(looks.small(grey)).as_json()).encode()
+    except (cv2.error, MemoryError) as error:
+        raise _Unusable(f"it cannot be looked at ({_reason(error)})") from error
+    raise _Unusable("it cannot be decoded")
+
+
 _OPERATIONS: dict[str, Callable[[dict[str, Any], Pixels], bytes]] = {
     "decode": _check_damage,
     "convert": _convert,
@@ -159,6 +173,8 @@ def _answer(request: dict[str, Any], picture: bytes) -> tuple[dict[str, Any], by
         return {"missing": MISSING}, b""
     os.ftruncate(_STDERR, 0)
     try:
+        if request["operation"] == "look":
+            return {}, _look(request, picture)
         image = _decode(picture)
         _check_size(request, image)
         return {}, _OPERATIONS[request["operation"]](request, image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import sys
@@ -18,6 +19,7 @@ from agent.pictures.exif import with_orientation
 from agent.pictures.inspect import NotWhole, Picture, inspect
 from agent.pictures.limits import PictureLimits
 from agent.pictures.tape import opened, pieces
+from agent.selection.facts import Look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -94,6 +96,11 @@ class PictureChild:
         """Return a PNG of the picture, prepared as the transform says, with named boxes of the result drawn on it."""
         with self._inspected(source) as (descriptor, picture):
             return self._ask("draw", descriptor, picture, steps=transform.steps(), boxes=list(boxes))
+
+    def look(self, source: bytes | int) -> Look:
+        """Return how the picture looks, from a reduced decode."""
+        with self._inspected(source) as (descriptor, picture):
+            return Look.of_json(json.loads(self._ask("look", descriptor, picture)))
 
     def close(self) -> None:
         """End the child, also in the middle of a picture: whoever waits for that gets `Wait`."""

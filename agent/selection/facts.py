@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from agent.selection.prints import Print
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from agent.frame import Annotation
-    from agent.selection.prints import Print
 
 SCHEDULE, SAMPLE = "schedule", "sample"
 INTERVAL, MINUTE, HOUR, DAY = "min_interval", "max_per_minute", "max_per_hour", "max_per_day"
@@ -25,6 +26,18 @@ class Look:
     light: float
     sharp: float
     print: Print
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {"light": self.light, "sharp": self.sharp, "print": self.print.text()}
+
+    @classmethod
+    def of_json(cls, values: dict[str, Any]) -> Look:
+        """Read what `as_json` wrote; raises ValueError where it is none."""
+        try:
+            return cls(float(values["light"]), float(values["sharp"]), Print.of_text(values["print"]))
+        except (LookupError, TypeError):
+            raise ValueError("no look at a picture") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,14 @@ def small(pixels: Pixels) -> Pixels:
     pixels = pixels[:: max(1, height // ROWS_READ)]
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY) if pixels.ndim > 2 else pixels  # noqa: PLR2004 (rows and columns)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+
+
+def reduction(longest: float) -> int:
+    """Return how a JPEG whose longer side is so long is decoded for a look: an eighth of it, more where it is small."""
+    if longest >= 8 * SIDE:
+        return cv2.IMREAD_REDUCED_GRAYSCALE_8
+    return cv2.IMREAD_REDUCED_GRAYSCALE_4 if longest >= 4 * SIDE else cv2.IMREAD_REDUCED_GRAYSCALE_2
 
 
 def look_at(grey: Pixels) -> Look:

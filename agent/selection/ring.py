@@ -34,9 +34,9 @@ class Ring(Generic[T]):
         while self._held and (self._bytes > self._most_bytes or abs(at - self._held[0][0]) > self._seconds):
             self._leave()
 
-    def before(self, at: float, seconds: float) -> list[tuple[float, T]]:
-        """Return what came within `seconds` before a moment, the oldest first, with its time; it stays held."""
-        return [(then, one) for then, _, _, one in self._held if 0 <= at - then <= seconds]
+    def before(self, at: float, seconds: float) -> list[T]:
+        """Return what came within `seconds` before a moment, the oldest first; it stays held."""
+        return [one for then, _, _, one in self._held if 0 <= at - then <= seconds]
 
     def take(self, one: T) -> None:
         """Let go of one that was wanted, silently."""

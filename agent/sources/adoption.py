@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
@@ -12,6 +12,7 @@ from agent.annotators.plan import NO_ANSWER
 from agent.errors import BadPicture, BadSidecar, Reject, SpoolFull, SpoolUnavailable, Wait
 from agent.frame import Labels
 from agent.pictures.inspect import NotWhole
+from agent.selection.folder import Unwanted
 from agent.sources.listing import sighting
 from agent.sources.opening import Vanished, open_regular
 from agent.spool.allowance import NoRoom
@@ -20,10 +21,11 @@ from agent.spool.room import REASONS
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agent.annotators.folder import FolderAnnotations
     from agent.pictures.inspect import Picture
+    from agent.selection.folder import FolderChooser
     from agent.sources.drafting import Drafter, WatchPlan
     from agent.sources.settle import Sighting
     from agent.sources.sidecars import SidecarFile, Sidecars
@@ -54,6 +56,11 @@ class Forgone:
 @dataclass(frozen=True, slots=True)
 class Crowded:
     """Too many wait for the annotator: a later walk finds it again, see `wants_more`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """It is not worth the link; that has to be committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +107,23 @@ class Unfit:
 
 
 ReadyAt: TypeAlias = "Callable[[str, SidecarFile | None], float | None]"
-Outcome = Taken | Old | Forgone | Crowded | Gone | Changed | Unfinished | Withheld | Unpaired | Unfit
+Outcome = Taken | Skipped | Old | Forgone | Crowded | Gone | Changed | Unfinished | Withheld | Unpaired | Unfit
 
 
 class Adopter:
     """Takes files of one directory into the spool; those without a sidecar pass `annotations` where there are any."""
 
     def __init__(
-        self, plan: WatchPlan, drafter: Drafter, spool: Spool, annotations: FolderAnnotations | None = None
+        self,
+        plan: WatchPlan,
+        drafter: Drafter,
+        spool: Spool,
+        annotations: FolderAnnotations | None = None,
+        chooser: FolderChooser | None = None,
     ) -> None:
         self._annotations = annotations
+        self._chooser = chooser
+        self._choose = None if chooser is None else chooser.priority
         self._plan = plan
         self._drafter = drafter
         self._spool = spool
@@ -132,7 +146,7 @@ class Adopter:
         except BadSidecar as error:  # it is to be mended: the rule is to wait
             return Withheld(str(error))
         except Reject as error:
-            return Unfit(str(error))
+            return Skipped() if isinstance(error, Unwanted) else Unfit(str(error))
         except (SpoolFull, SpoolUnavailable):
             raise
         except Wait as error:
@@ -147,9 +161,29 @@ class Adopter:
         return self._annotations is not None and self._annotations.wants_more()
 
     def forget(self, name: str) -> None:
-        """Let go of what an annotator said of a file: it is taken, gone, or nothing to send."""
+        """Let go of what was said of a file: it is taken, gone, or nothing to send."""
         if self._annotations is not None:
             self._annotations.forget(name)
+        if self._chooser is not None:
+            self._chooser.forget(name)
+
+    def recalls(self, name: str) -> bool:
+        """Tell whether a file that is known, because it was skipped, is wanted after all."""
+        return self._chooser is not None and self._chooser.recalls(name)
+
+    def commit(self, batch: Sequence[tuple[str, Staged | None]]) -> None:
+        """Make items of what was staged, and enter what was skipped (None)."""
+        staged = [(name, one) for name, one in batch if one is not None]
+        self._inbox.commit([one for _, one in staged])
+        if self._chooser is not None and batch:
+            self._chooser.enter((name, one.draft.size) for name, one in staged)
+        for name, one in staged:
+            size, filename = one.draft.size, one.filename
+            log.info("item_spooled", item=one.id, filename=filename, source=self._plan.name, path=name, bytes=size)
+
+    def recalled(self) -> list[str]:
+        """Return skipped files that are wanted after all since this was asked last."""
+        return [] if self._chooser is None else self._chooser.take_recalled()
 
     def _take(self, name: str, seen: Sighting, known: Known | None, ready_at: ReadyAt) -> Outcome:
         with open_regular(self._plan.root / name, self._plan.root) as (descriptor, status):
@@ -168,13 +202,16 @@ class Adopter:
     ) -> Outcome:
         picture = self._drafter.look(descriptor)
         seen = sighting(status)
-        if self._is_old(seen, picture, known):
-            self._inbox.mark(self._plan.name, Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256))
+        if self._is_old(seen, picture, known) and not self.recalls(name):
+            skipped = None if known is None else known.skipped
+            self._inbox.mark(self._plan.name, Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256, skipped))
             return Old()
-        # A file whose inode we have seen with other bytes is rewritten in place: a link would share its fate.
-        rewritten = known is not None and known.inode == seen.inode
+        # A file whose inode we have taken with other bytes is rewritten in place: a link would share its fate.
+        rewritten = known is not None and known.skipped is None and known.inode == seen.inode
         if sidecar is not None or self._annotations is None:
-            return self._stage(self._drafter.draft(name, descriptor, status, picture, sidecar, copy=rewritten))
+            return self._stage(
+                self._drafter.draft(name, descriptor, status, picture, sidecar, copy=rewritten, choose=self._choose)
+            )
         said = self._annotations.ask(name, seen, picture)
         if said is None:
             return Unpaired(math.inf)
@@ -183,14 +220,15 @@ class Adopter:
             if self._annotations.rule == "wait":
                 return Withheld(f"it is not annotated: {said}")
             log.warning("picture_unannotated", source=self._plan.name, path=name, reason=str(said))
-        draft = self._drafter.draft(name, descriptor, status, picture, None, copy=rewritten, labels=labels)
+        draft = self._drafter.draft(
+            name, descriptor, status, picture, None, copy=rewritten, labels=labels, choose=self._choose
+        )
         if labels is None and self._annotations.rule == "drop":
             self._inbox.pass_over(draft, NO_ANSWER)
             return Forgone()
         return self._stage(draft)
 
     def _stage(self, draft: Draft) -> Outcome:
-        draft = replace(draft, priority=self._plan.priority)
         if draft.size > self._spool.max_bytes:
             # It would never have room, and would hold up all others.
             raise BadPicture(

@@ -13,7 +13,7 @@ import tenacity
 
 from agent.clock import stamp_now
 from agent.errors import Reject, Reopen, Wait
-from agent.frame import Frame
+from agent.frame import Frame, Position
 from agent.sources.children import Wakeup
 from agent.sources.clips import Clip, files
 from agent.sources.feeds import Opened, Pulse, Shot
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agent.clock import Clock
-    from agent.frame import Position
     from agent.pictures.developing import Darkroom
+    from agent.selection.chooser import Chooser
     from agent.sources.feeds import Event
     from agent.workers import Stop
 
@@ -47,7 +47,8 @@ class Camera:
     `deliver` takes a frame and returns when it is durable or dropped; it may raise `Wait`. `darkroom` develops what a
     program writes; frames of all else are developed where they are grabbed. `resume` tells how far an
     earlier run read a file (path, fingerprint). `environment` is what children may see of the agent's own, already
-    without its secrets. `observe` gets the state whenever it changes.
+    without its secrets. `observe` gets the state whenever it changes. `chooser` is told what a child
+    that chooses skips.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Camera:
         resume: Callable[[str, str], Position | None],
         environment: Mapping[str, str],
         observe: Callable[[CameraState], None] = lambda _: None,
+        chooser: Chooser | None = None,
     ) -> None:
         self._name = plan.name
         self._source = parse_source(plan.source)
@@ -70,7 +72,16 @@ class Camera:
         self._clock = clock
         self._patience = Patience(rng)
         self._resume = resume
-        self._opener = Opener(plan, self._source, darkroom=darkroom, environment=environment, stop=stop, clock=clock)
+        self._chooser = chooser
+        self._opener = Opener(
+            plan,
+            self._source,
+            darkroom=darkroom,
+            environment=environment,
+            stop=stop,
+            clock=clock,
+            past=chooser.past if chooser else str,
+        )
         self._report = Report(CameraState(plan.name, self._source.shown), observe, clock)
 
     def run(self) -> None:
@@ -116,7 +127,16 @@ class Camera:
                 if isinstance(event, Shot):
                     captured_at, stamp = stamp_now(event.captured_at, event.boot, self._clock)
                     with suppress(Wait):
-                        self._deliver(Frame(self._name, event.picture, captured_at, stamp=stamp, labels=event.labels))
+                        self._deliver(
+                            Frame(
+                                self._name,
+                                event.picture,
+                                captured_at,
+                                stamp=stamp,
+                                labels=event.labels,
+                                look=event.look,
+                            )
+                        )
                         self._report.taken(event)
 
     def _play_all(self, wakeup: Wakeup) -> None:
@@ -145,18 +165,23 @@ class Camera:
         if self._stop.is_set():
             return
         clip.try_again()
+        ended = False
         with closing(self._opener.file(wakeup, clip)) as feed:
             for event in feed:
                 self._note(event)
                 if isinstance(event, Shot):
                     self._insist(event, clip)
+                    ended = event.ended
         if not self._stop.is_set():
+            if self._chooser and not ended:
+                # Its last frames were skipped, so none of them told the spool that the file has been read.
+                self._chooser.read(Position(clip.path, clip.fingerprint, clip.next_frame, ended=True))
             self._report.ended(clip.path)
 
     def _insist(self, shot: Shot, clip: Clip) -> None:
         """Offer a file's frame until it is taken, or until the stop."""
         position = clip.position_after(shot)
-        frame = Frame(self._name, shot.picture, shot.captured_at, position=position, labels=shot.labels)
+        frame = Frame(self._name, shot.picture, shot.captured_at, position=position, labels=shot.labels, look=shot.look)
         while not self._stop.is_set():
             try:
                 self._deliver(frame)
@@ -170,8 +195,12 @@ class Camera:
     def _note(self, event: Event) -> None:
         if isinstance(event, Opened):
             self._report.opened(event)
+            if self._chooser:
+                self._chooser.opened()
         if isinstance(event, Pulse):
             self._report.pulse(event)
+            if self._chooser:
+                self._chooser.child_skipped(event.skipped)
 
 
 def _hopeless(clip: Clip, _: tenacity.RetryCallState) -> bool:

@@ -5,7 +5,7 @@ The only module of the sources that imports cv2; it is imported in the grabber's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -16,10 +16,14 @@ from agent.pictures.location import without_location
 from agent.pictures.pixels import prepared
 from agent.pictures.tape import NotWhole, opened
 from agent.pictures.transform import Recipe
+from agent.selection.looks import look_at, reduction, small
 from agent.sources import mjpeg
 from agent.sources.grammar import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.selection.facts import Look
     from agent.sources.wire import Order
 
 DARKEST = 10
@@ -29,6 +33,9 @@ FROZEN_AFTER = 3
 """So many identical pictures in a row mean that the camera is frozen: a real sensor has noise."""
 
 OWN_JPEGS = frozenset({"MJPG", "JPEG"})
+
+
+Wants: TypeAlias = "Callable[[Look], bool]"
 
 
 class Video(Protocol):
@@ -113,20 +120,23 @@ class Capture:
         self._order = order
         self._recipe = Recipe(order.crop, order.masks, order.max_side)
         self._raw = self._passes_through() and video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+        self._reduction = reduction(self._longest()) if order.select else cv2.IMREAD_REDUCED_GRAYSCALE_8
         self._previous = b""
         self._same = 0
 
     def _passes_through(self) -> bool:
         video, order = self._video, self._order
-        longest = max(video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT))
         return (
             order.passthrough
             and order.kind in {"index", "device"}
             and _fourcc_text(video.get(cv2.CAP_PROP_FOURCC)) in OWN_JPEGS
-            and not 0 < order.max_side < longest
+            and not 0 < order.max_side < self._longest()
             and order.crop is None
             and not order.masks
         )
+
+    def _longest(self) -> float:
+        return max(self._video.get(cv2.CAP_PROP_FRAME_WIDTH), self._video.get(cv2.CAP_PROP_FRAME_HEIGHT))
 
     def asked(self) -> str:
         """Return what was wanted of a camera, as in `MJPG 1280x720`; empty where nothing was."""
@@ -160,23 +170,37 @@ class Capture:
         """Wait for the next frame; false where none came."""
         return self._video.grab()
 
-    def picture(self) -> bytes:
-        """Return the grabbed frame as a JPEG; raises `BadPicture`, named by one word, where it is no picture."""
-        return self._encoded(self._pixels())
+    def picture(self, wants: Wants | None = None) -> bytes:
+        """Return the grabbed frame as a JPEG; raises `BadPicture`, named by one word, where it is no picture.
 
-    def news(self) -> bytes:
-        """Return a live source's frame as a JPEG; raises `BadPicture` also where it is `black` or `frozen`."""
+        Empty where it is not wanted, by what it looks like: then no JPEG is made.
+        """
+        pixels = self._prepared(self._pixels())
+        return self._encoded(pixels) if wants is None or wants(look_at(small(pixels))) else b""
+
+    def news(self, wants: Wants | None = None) -> bytes:
+        """Return a live source's frame as `picture` does; raises `BadPicture` also where it is `black` or `frozen`."""
         pixels = self._pixels()
-        jpeg, seen = self._own_jpeg(pixels.tobytes()) if self._raw else (self._encoded(pixels), pixels)
-        if int(seen.max()) < DARKEST:
+        own = self._own_jpeg(pixels.tobytes()) if self._raw else None
+        if int((pixels if own is None else own[1]).max()) < DARKEST:
             raise BadPicture("black")
-        # What a crop or a mask leaves may well be still: the whole frame tells whether the camera is alive.
-        whole = pixels.tobytes() if self._order.masks or self._order.crop else jpeg
-        self._same = self._same + 1 if whole == self._previous else 1
-        self._previous = whole
+        prepared = None if own else self._prepared(pixels)
+        if wants is None:
+            jpeg = own[0] if own else self._encoded(prepared)
+            # What a crop or a mask leaves may well be still: the whole frame tells whether the camera is alive.
+            self._refuse_frozen(pixels.tobytes() if self._order.masks or self._order.crop else jpeg)
+            return jpeg
+        # A frame that is skipped has no JPEG to compare: one pixel in 64 will do, in 0.2 ms.
+        self._refuse_frozen(own[0] if own else pixels[::8, ::8].tobytes())
+        if not wants(look_at(small(own[1] if own else prepared))):
+            return b""
+        return own[0] if own else self._encoded(prepared)
+
+    def _refuse_frozen(self, marks: bytes) -> None:
+        self._same = self._same + 1 if marks == self._previous else 1
+        self._previous = marks
         if self._same >= FROZEN_AFTER:
             raise BadPicture("frozen")
-        return jpeg
 
     def _pixels(self) -> Any:  # noqa: ANN401 (an array of whatever shape the driver gives)
         found, pixels = self._video.retrieve()
@@ -195,10 +219,10 @@ class Capture:
         if jpeg is None:
             raise BadPicture("torn")
         jpeg = mjpeg.with_huffman_tables(jpeg)
-        small = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
-        if small is None:
+        seen = cv2.imdecode(np.frombuffer(jpeg, np.uint8), self._reduction)
+        if seen is None:
             raise BadPicture("torn")
-        return self._without_location(jpeg), small
+        return self._without_location(jpeg), seen
 
     def _without_location(self, jpeg: bytes) -> bytes:
         if not self._order.strip_gps:
@@ -209,11 +233,16 @@ class Capture:
         except (NotWhole, BadPicture):
             raise BadPicture("torn") from None
 
-    def _encoded(self, pixels: Any) -> bytes:  # noqa: ANN401 (see above)
+    def _prepared(self, pixels: Any) -> Any:  # noqa: ANN401 (see above)
         height, width = pixels.shape[:2]
-        steps = self._recipe.for_picture(width, height).steps()
         try:
-            done, jpeg = cv2.imencode(".jpg", prepared(pixels, steps), [cv2.IMWRITE_JPEG_QUALITY, self._order.quality])
+            return prepared(pixels, self._recipe.for_picture(width, height).steps())
+        except cv2.error:
+            raise BadPicture("empty") from None
+
+    def _encoded(self, pixels: Any) -> bytes:  # noqa: ANN401 (see above)
+        try:
+            done, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, self._order.quality])
         except cv2.error:
             raise BadPicture("empty") from None
         if not done:

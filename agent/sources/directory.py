@@ -13,7 +13,7 @@ import structlog
 
 from agent.annotations.pairing import is_sidecar
 from agent.errors import SpoolDamaged, SpoolFull, SpoolUnavailable
-from agent.sources.adoption import Changed, Crowded, Forgone, Gone, Old, Taken, Unfinished, Unfit, Unpaired, Withheld
+from agent.sources import adoption
 from agent.sources.aside import Aside
 from agent.sources.companion import Companions, CompanionWait
 from agent.sources.memory import PIECE, Memory, is_at
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from agent.spool.records import Staged
     from agent.spool.spool import Spool
     from agent.workers import Bell, Stop
+
+    Batch = list[tuple[str, Staged | None]]
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +61,6 @@ class DirectoryWatch:
         self._plan = plan
         self._listing = listing
         self._adopter = adopter
-        self._inbox = spool.inbox
         self._stop = stop
         self._bell = bell
         self._clock = clock
@@ -157,7 +158,7 @@ class DirectoryWatch:
             self._take(due)
 
     def _take(self, due: list[tuple[str, Sighting]]) -> None:
-        staged: list[tuple[str, Staged]] = []
+        staged: Batch = []
         name = ""
         try:
             known = self._memory.of([name for name, _ in due])
@@ -165,7 +166,7 @@ class DirectoryWatch:
                 if not self._goes_on():
                     break
                 mark = known.get(name)
-                if mark is not None and is_at(mark, seen):
+                if mark is not None and is_at(mark, seen) and not self._adopter.recalls(name):
                     self._forget(name)
                 else:
                     self._enter(name, self._adopter.take(name, seen, mark, ready_at=self._ready_at), seen, staged)
@@ -181,40 +182,37 @@ class DirectoryWatch:
             self._commit(staged)
             raise
 
-    def _enter(self, name: str, outcome: Outcome, seen: Sighting, staged: list[tuple[str, Staged]]) -> None:
+    def _enter(self, name: str, outcome: Outcome, seen: Sighting, staged: Batch) -> None:
         match outcome:
-            case Taken(one):
+            case adoption.Taken(one):
                 staged.append((name, one))
-            case Old() | Gone() | Forgone() | Crowded():
+            case adoption.Skipped():
+                staged.append((name, None))
+            case adoption.Old() | adoption.Gone() | adoption.Forgone() | adoption.Crowded():
                 self._forget(name)
-            case Changed(found):
+            case adoption.Changed(found):
                 self._see(name, found)
-            case Unpaired(until):
+            case adoption.Unpaired(until):
                 self._pictures.postpone(name, self._clock.boot(), until=until)
-            case Unfinished(reason):
+            case adoption.Unfinished(reason):
                 self._delay(name, reason, aloud_after_s=LONGEST_WAIT_S)
-            case Withheld(reason):
+            case adoption.Withheld(reason):
                 self._delay(name, reason, aloud_after_s=0.0)
-            case Unfit(reason):
+            case adoption.Unfit(reason):
                 self._forget(name)
                 if self._aside.refuse(name, seen):
                     log.warning("file_rejected", source=self._plan.name, path=name, reason=reason)
 
-    def _commit(self, staged: list[tuple[str, Staged]]) -> None:
+    def _commit(self, staged: Batch) -> None:
         batch = staged.copy()
         staged.clear()
-        self._inbox.commit([one for _, one in batch])
-        for name, one in batch:
+        self._adopter.commit(batch)
+        for name, _ in batch:
             self._sidecars.spend(name)
             self._forget(name)
-            log.info(
-                "item_spooled",
-                item=one.id,
-                filename=one.filename,
-                source=self._plan.name,
-                path=name,
-                bytes=one.draft.size,
-            )
+        for name in self._adopter.recalled():
+            if (found := self._listing.look(name)) is not None:
+                self._see(name, found)
 
     def _delay(self, name: str, reason: str, *, aloud_after_s: float) -> None:
         """Look into a file again later; a half-written one is said only when it has been waited for long."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from agent.frame import JPEG, PRIORITY, Labels, Model, Origin
 from agent.pictures.developing import Darkroom, Developer, Encoding
 from agent.pictures.inspect import Picture, inspect
 from agent.pictures.transform import Recipe
+from agent.selection.folder import Candidate
 from agent.sources.labelling import Labeller
 from agent.sources.listing import sighting
 from agent.sources.sidecars import Sidecars
@@ -26,11 +27,14 @@ from agent.spool.records import Draft, Mark, Opened, OpenedSidecar
 from agent.spool.shelf import HIDDEN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.annotations.read import Reading
     from agent.clock import Clock, Stamp
     from agent.pictures.limits import PictureLimits
     from agent.pictures.masks import Corners
     from agent.pictures.transform import Rectangle, Transform
+    from agent.selection.plan import SelectPlan
     from agent.sources.settle import Sighting
     from agent.sources.sidecars import SidecarFile
 
@@ -41,7 +45,10 @@ LATEST_S = 253_402_300_799  # the last second of the year 9999; a file's time ca
 
 @dataclass(frozen=True, slots=True)
 class WatchPlan:
-    """How one directory is watched; `after` is what delivery does to its files, `when_full` what a full spool does."""
+    """How one directory is watched; `after` is what delivery does to its files, `when_full` what a full spool does.
+
+    `select` is None where every picture is worth the link.
+    """
 
     name: str
     root: Path
@@ -58,6 +65,7 @@ class WatchPlan:
     priority: int = PRIORITY
     crop: Rectangle | None = None
     masks: tuple[Corners, ...] = ()
+    select: SelectPlan | None = None
     annotate: bool = True
 
 
@@ -70,6 +78,7 @@ class Prospect:
 
     transform: Transform | None
     reading: Reading | None
+    labels: Labels | None
     captured_at: datetime
     stamp: Stamp | None
     metadata: str
@@ -121,12 +130,15 @@ class Drafter:
         *,
         copy: bool,
         labels: Labels | None = None,
+        choose: Callable[[Candidate, int], int] | None = None,
     ) -> Draft:
         """Freeze a checked file and its sidecar into a draft; `copy` asks for bytes of its own instead of a link.
 
-        `labels` are an annotator's, for a file without a sidecar: boxes of the stored pixels of what is sent.
+        `labels` are an annotator's, for a file without a sidecar: boxes of the stored pixels of what is sent. `choose`
+        gives the picture its priority, or raises `Unwanted`, before anything is decoded for it.
         """
         seen, coming = sighting(status), self.foresee(name, status, picture, sidecar, labels)
+        mark = Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256)
         draft = Draft(
             source=self._plan.name,
             captured_at=coming.captured_at,
@@ -138,10 +150,13 @@ class Drafter:
             # Beside other pixels the boxes of the sidecar would be wrong.
             sidecar=_link(sidecar) if coming.transform is None else None,
             origin=self._origin(name, seen, sidecar),
-            mark=Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256),
+            mark=mark,
             stamp=coming.stamp,
             refused=coming.refused,
+            priority=self._plan.priority,
         )
+        if choose is not None and coming.refused is None:
+            draft = replace(draft, priority=choose(Candidate(mark, coming.captured_at, coming.labels), descriptor))
         # What is not sent as it is has bytes of its own: a link to the original would show what was taken out.
         data = self._developer.develop(descriptor, picture, coming.transform)
         return draft if data is None else draft.with_bytes(data)
@@ -164,7 +179,7 @@ class Drafter:
         captured_at, stamp = self._captured_at(labels, status)
         metadata = metadata_json(source=self._plan.name, captured_at=captured_at, model=self._model, labels=labels)
         refused = fault if self._plan.annotations.on_bad == "quarantine" else None
-        return Prospect(transform, reading, captured_at, stamp, metadata, fault, refused)
+        return Prospect(transform, reading, labels, captured_at, stamp, metadata, fault, refused)
 
     def _read(
         self, sidecar: SidecarFile, picture: Picture, name: str, transform: Transform | None

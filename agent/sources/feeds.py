@@ -7,12 +7,13 @@ noticed at once. Only time spent listening counts as silence; a parent that wait
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.annotations.record import read_record
 from agent.errors import BadPicture, Reject, Reopen
+from agent.selection.facts import Look
 from agent.sources.mjpeg import Splitter
 from agent.sources.pacing import live_pace
 from agent.sources.wire import Records
@@ -45,10 +46,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """The source is alive: frames seen since it was opened, and bad ones by kind."""
+    """The source is alive: frames seen since it was opened, bad ones by kind, and skipped ones by limit."""
 
     seen: int
     bad: Mapping[str, int]
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Shot:
     next_frame: int = 0
     ended: bool = False
     labels: Labels | None = None
+    look: Look | None = None
 
 
 Event = Opened | Pulse | Shot
@@ -136,12 +139,20 @@ def _events(record: Record) -> Generator[Event]:
             facts["next_frame"],
             facts["ended"],
             _labels(facts.get("labels")),
+            _look(facts.get("look")),
         )
 
 
 def _labels(record: object) -> Labels | None:
     try:
         return None if record is None else read_record(record)
+    except ValueError:
+        raise Reopen("the grabber does not speak in records") from None
+
+
+def _look(values: Any) -> Look | None:  # noqa: ANN401 (whatever came over the pipe)
+    try:
+        return None if values is None else Look.of_json(values)
     except ValueError:
         raise Reopen("the grabber does not speak in records") from None
 

@@ -11,17 +11,22 @@ import os
 import signal
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agent.clock import SystemClock
 from agent.errors import BadPicture, Reject, Reopen
+from agent.selection.sieve import Sieve
 from agent.sources.outbox import Outbox
 from agent.sources.pacing import Pace, live_pace
 from agent.sources.wire import Order, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.clock import Clock
     from agent.sources.capture import Capture
+
+Take: TypeAlias = "Callable[..., bytes]"
 
 FAILED_GRABS = 5
 """A driver may fail once and recover; so many in a row mean that the device is gone."""
@@ -38,6 +43,7 @@ class Heartbeat:
     def __init__(self, outbox: Outbox, clock: Clock, stall_timeout_s: float) -> None:
         self.seen = 0
         self.bad: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
         self._outbox = outbox
         self._clock = clock
         self._every_s = min(1.0, stall_timeout_s / 4)
@@ -48,13 +54,18 @@ class Heartbeat:
         self.seen += 1
         if (now := self._clock.boot()) >= self._next:
             self._next = now + self._every_s
-            self._outbox.offer(Record("alive", {"seen": self.seen, "bad": dict(self.bad)}))
+            self._outbox.offer(Record("alive", self.facts()))
+
+    def facts(self) -> dict[str, Any]:
+        """Return the counts, as a record tells them."""
+        skipped = {"skipped": dict(self.skipped)} if self.skipped else {}
+        return {"seen": self.seen, "bad": dict(self.bad), **skipped}
 
 
 def watch(capture: Capture, order: Order, outbox: Outbox, clock: Clock) -> None:
     """Grab a live source at its full rate and offer what is due; ends only by raising `Reopen`."""
     heart, pace = Heartbeat(outbox, clock, order.stall_timeout_s), live_pace(order.interval_s)
-    failed, judge_at = 0, 0.0
+    sieve, failed, judge_at = _sieve(order, heart), 0, 0.0
     while failed < FAILED_GRABS:
         if not capture.grab():
             failed += 1
@@ -63,11 +74,14 @@ def watch(capture: Capture, order: Order, outbox: Outbox, clock: Clock) -> None:
         heart.beat()
         if boot >= judge_at and pace.due(boot):
             try:
-                outbox.offer(_frame(capture.news(), wall.timestamp(), boot, heart.seen))
-                pace.take(boot)
+                picture = _wanted(capture.news, sieve, wall.timestamp())
             except BadPicture as bad:
                 heart.bad[bad.what] += 1
                 judge_at = boot + RETRY_S
+            else:
+                pace.take(boot)
+                if picture:
+                    outbox.offer(_frame(picture, wall.timestamp(), boot, heart.seen, look=_look(sieve)))
         outbox.flush()
     raise Reopen("the source gives no more frames")
 
@@ -80,23 +94,51 @@ def play(capture: Capture, order: Order, outbox: Outbox, clock: Clock) -> None:
     paced as at the first reading, so the same ones are wanted.
     """
     heart, timeline = Heartbeat(outbox, clock, order.stall_timeout_s), Timeline(capture, order)
-    held: tuple[bytes, float, int] | None = None
+    sieve, take = _sieve(order, heart), capture.news if order.judge else capture.picture
+    held: tuple[bytes, float, int, dict[str, Any] | None] | None = None
     while _grabbed(capture, order, clock):
         heart.beat()
         outbox.flush()
         if not timeline.wants_next() or heart.seen <= order.start_frame:
             continue
         try:
-            picture = capture.news() if order.judge else capture.picture()
+            picture = _wanted(take, sieve, timeline.wall())
         except BadPicture as bad:
             heart.bad[bad.what] += 1
             continue
+        if not picture:
+            continue
         if held:
-            outbox.send(_frame(held[0], held[1], clock.boot(), held[2]))
-        held = (picture, timeline.wall(), heart.seen)
+            outbox.send(_frame(held[0], held[1], clock.boot(), held[2], look=held[3]))
+        held = (picture, timeline.wall(), heart.seen, _look(sieve))
     if held:
-        outbox.send(_frame(held[0], held[1], clock.boot(), held[2], ended=True))
-    outbox.send(Record("ended", {"seen": heart.seen, "bad": dict(heart.bad)}))
+        outbox.send(_frame(held[0], held[1], clock.boot(), held[2], ended=True, look=held[3]))
+    outbox.send(Record("ended", heart.facts()))
+
+
+def _sieve(order: Order, heart: Heartbeat) -> Sieve | None:
+    """Return what skips frames, its counts being the heartbeat's; None where every frame is wanted."""
+    if order.select is None:
+        return None
+    sieve = Sieve(order.select, order.past)
+    heart.skipped = sieve.skipped
+    return sieve
+
+
+def _wanted(take: Take, sieve: Sieve | None, wall: float) -> bytes:
+    """Take the grabbed frame as a JPEG if it is worth it, and remember that; raises `BadPicture`."""
+    if sieve is None:
+        return take()
+    if not sieve.lets(wall):
+        return b""
+    picture = take(sieve.wants) if sieve.looks else take()
+    if picture:
+        sieve.keep()
+    return picture
+
+
+def _look(sieve: Sieve | None) -> dict[str, Any] | None:
+    return None if sieve is None or sieve.look is None else sieve.look.as_json()
 
 
 class Timeline:
@@ -139,9 +181,12 @@ def _grabbed(capture: Capture, order: Order, clock: Clock) -> bool:
     return False
 
 
-def _frame(picture: bytes, wall: float, boot: float, seen: int, *, ended: bool = False) -> Record:
+def _frame(
+    picture: bytes, wall: float, boot: float, seen: int, *, ended: bool = False, look: dict[str, Any] | None = None
+) -> Record:
     """Return a frame's record; `seen` counts it, so it is the index of the next one."""
-    return Record("frame", {"wall": wall, "boot": boot, "next_frame": seen, "ended": ended}, picture)
+    facts = {"wall": wall, "boot": boot, "next_frame": seen, "ended": ended}
+    return Record("frame", facts if look is None else facts | {"look": look}, picture)
 
 
 def run(order: Order, outbox: Outbox) -> None:

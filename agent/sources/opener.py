@@ -13,7 +13,7 @@ from agent.sources.feeds import grabber_feed, program_feed
 from agent.sources.wire import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from agent.clock import Clock
     from agent.pictures.developing import Darkroom
@@ -29,7 +29,7 @@ GRABBER = (sys.executable, "-P", "-m", "agent.sources.grabber")
 USUAL_FOURCC = "MJPG"
 
 # A grabber needs to find Python, OpenCV and its plug-ins, and nothing else of the agent's environment.
-_PASSED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR", "XDG_RUNTIME_DIR")
+_PASSED_ON = ("HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR", "TZ", "XDG_RUNTIME_DIR")
 _PASSED_ON_FAMILIES = ("GST_", "OPENCV_")
 
 
@@ -42,7 +42,10 @@ def grabber_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Opener:
-    """Opens one source; the child lives as long as the feed that is returned, so close the feed."""
+    """Opens one source; the child lives as long as the feed that is returned, so close the feed.
+
+    `past` tells a child that chooses what was kept before.
+    """
 
     def __init__(
         self,
@@ -53,8 +56,10 @@ class Opener:
         environment: Mapping[str, str],
         stop: Stop,
         clock: Clock,
+        past: Callable[[], str] = str,
     ) -> None:
         self._plan = plan
+        self._past = past
         self._developer = Developer(darkroom, plan.encoding, plan.recipe)
         self._source = source
         self._environment = environment
@@ -128,4 +133,6 @@ class Opener:
             start_frame=start_frame,
             mtime=mtime,
             judge=judge,
+            select=plan.select,
+            past=self._past(),
         )

@@ -11,6 +11,7 @@ from agent.pictures.transform import Recipe
 if TYPE_CHECKING:
     from agent.pictures.masks import Corners
     from agent.pictures.transform import Rectangle
+    from agent.selection.plan import SelectPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class CameraPlan:
     """What a camera is to do.
 
     `interval_s` 0 takes every frame. `width`, `height` and `fourcc` are asked of USB cameras (`fourcc` None: MJPG).
-    `crop` and `masks` are in fractions, `max_side` in pixels (0: as they come).
+    `crop` and `masks` are in fractions, `max_side` in pixels (0: as they come). `select` is None where
+    every frame is wanted.
     """
 
     name: str
@@ -35,6 +37,7 @@ class CameraPlan:
     strip_gps: bool = False
     open_timeout_s: float = 10.0
     stall_timeout_s: float = 10.0
+    select: SelectPlan | None = None
 
     @property
     def develops(self) -> bool:

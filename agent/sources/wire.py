@@ -5,8 +5,9 @@ come out: a line of JSON with the event, its facts and the length of the body, t
 
     starting   cv2 is loaded, the source is being opened
     opened     asked, got
-    alive      seen, bad: sent a few times per stall timeout as long as the device gives frames
-    frame      wall, boot, next_frame, ended, and `labels` where a detector looked at it; the body is the JPEG
+    alive      seen, bad, skipped: sent a few times per stall timeout as long as the device gives frames
+    frame      wall, boot, next_frame, ended, and `labels` where a detector looked at it, `look` where the choice asks
+               for one; the body is the JPEG
     ended      a file has no more frames
     error      what, remedy, final: there is no use in trying again
 """
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import Reopen
+from agent.selection.plan import SelectPlan
 from agent.sources.mjpeg import LARGEST
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Order:
 
     `parent` is the process that reads the records. `start_frame` and `mtime` concern files: the first frame that is
     wanted, and the file's modification time in seconds. `judge` has its black and frozen frames refused, as a camera's
-    are.
+    are. `select` says which frames are worth it, after what was kept in the `past`.
     """
 
     kind: str
@@ -55,6 +57,8 @@ class Order:
     start_frame: int = 0
     mtime: float = 0.0
     judge: bool = False
+    select: SelectPlan | None = None
+    past: str = ""
 
     def line(self) -> bytes:
         """Return the order as its line."""
@@ -64,11 +68,12 @@ class Order:
     def read(cls, line: bytes) -> Order:
         """Return the order that a line holds."""
         facts = json.loads(line)
-        crop, masks = facts.pop("crop"), facts.pop("masks")
+        crop, masks, select = facts.pop("crop"), facts.pop("masks"), facts.pop("select")
         return cls(
             **facts,
             crop=None if crop is None else tuple(crop),
             masks=tuple(tuple((x, y) for x, y in mask) for mask in masks),
+            select=None if select is None else SelectPlan.of_json(select),
         )
 
 

@@ -23,16 +23,18 @@ class History:
         self._reader = reader
 
     def known(self, source: str, paths: Sequence[str]) -> dict[str, Known]:
-        """Return what is remembered of those paths that were captured before."""
+        """Return what is remembered of those paths that were captured, or skipped, before."""
         encoded = [path.encode("utf-8", "surrogateescape") for path in paths]
         marks = ", ".join("?" * len(encoded))
         rows = self._reader.all(
-            f"SELECT path, inode, size, mtime_ns, sha256 FROM known WHERE source = ? AND path IN ({marks})",  # noqa: S608 (only question marks are put in)
+            f"SELECT path, inode, size, mtime_ns, sha256, skipped FROM known WHERE source = ? AND path IN ({marks})",  # noqa: S608 (only question marks are put in)
             source,
             *encoded,
         )
         return {
-            os.fsdecode(row["path"]): Known(read_inode(row["inode"]), row["size"], row["mtime_ns"], row["sha256"])
+            os.fsdecode(row["path"]): Known(
+                read_inode(row["inode"]), row["size"], row["mtime_ns"], row["sha256"], row["skipped"]
+            )
             for row in rows
         }
 

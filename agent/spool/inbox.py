@@ -39,9 +39,9 @@ INSERT INTO item(id, source, filename, path, media_type, size, sha256, metadata,
 boot_id, boot_s, time_trusted, priority) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 MARK = """
-INSERT INTO known(source, path, inode, size, mtime_ns, sha256) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO known(source, path, inode, size, mtime_ns, sha256, skipped) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT(source, path) DO UPDATE SET inode = excluded.inode, size = excluded.size,
-mtime_ns = excluded.mtime_ns, sha256 = excluded.sha256
+mtime_ns = excluded.mtime_ns, sha256 = excluded.sha256, skipped = excluded.skipped
 """
 PROGRESS = "INSERT OR REPLACE INTO progress(source, path, fingerprint, next_frame, ended) VALUES (?, ?, ?, ?, ?)"
 
@@ -128,7 +128,7 @@ class Inbox:
 
     def mark(self, source: str, mark: Mark) -> None:
         """Remember a watched file without capturing it: its bytes were captured before, under other marks."""
-        self._commits.run(lambda connection: _mark(connection, source, mark))
+        self._commits.run(lambda connection: write_mark(connection, source, mark))
 
     def count_dropped(self, source: str, reason: str, *, items: int, size: int) -> None:
         """Enter pictures that were captured but found no room, so that the ledger stays true."""
@@ -141,9 +141,9 @@ class Inbox:
         def enter(connection: sqlite3.Connection) -> None:
             _count_dropped(connection, draft.source, reason, items=1, size=draft.size)
             if draft.mark is not None:
-                _mark(connection, draft.source, draft.mark)
+                write_mark(connection, draft.source, draft.mark)
             if draft.position is not None:
-                _progress(connection, draft.source, draft.position)
+                write_progress(connection, draft.source, draft.position)
 
         self._commits.run(enter)
         self._losses.note(draft.source, reason, items=1, size=draft.size)
@@ -208,9 +208,9 @@ class Inbox:
                 most = limits.quarantine_max_items
                 set_aside(connection, self._shelf.root, one.id, draft.source, draft.size, draft.refused, most=most)
             if draft.mark is not None:
-                _mark(connection, draft.source, draft.mark)
+                write_mark(connection, draft.source, draft.mark)
             if draft.position is not None:
-                _progress(connection, draft.source, draft.position)
+                write_progress(connection, draft.source, draft.position)
 
     def _next_sequence(self) -> int:
         with self._lock:
@@ -240,12 +240,15 @@ def _count_dropped(connection: sqlite3.Connection, source: str, reason: str, *, 
     ledger.count(connection, source, ledger.DROPPED, size, items=items, reason=reason)
 
 
-def _mark(connection: sqlite3.Connection, source: str, mark: Mark) -> None:
+def write_mark(connection: sqlite3.Connection, source: str, mark: Mark) -> None:
+    """Remember a watched file, within a transaction."""
     path = mark.path.encode("utf-8", "surrogateescape")
-    connection.execute(MARK, (source, path, stored_inode(mark.inode), mark.size, mark.mtime_ns, mark.sha256))
+    marks = stored_inode(mark.inode), mark.size, mark.mtime_ns, mark.sha256, mark.skipped
+    connection.execute(MARK, (source, path, *marks))
 
 
-def _progress(connection: sqlite3.Connection, source: str, at: Position) -> None:
+def write_progress(connection: sqlite3.Connection, source: str, at: Position) -> None:
+    """Remember how far a video file was read, within a transaction."""
     connection.execute(PROGRESS, (source, at.path, at.fingerprint, at.next_frame, at.ended))
 
 

@@ -99,7 +99,7 @@ def accounts(rows: Iterable[sqlite3.Row]) -> dict[str, Account]:
                 account.dropped[row["reason"]] = account.dropped.get(row["reason"], 0) + items
                 account.held_bytes -= row["bytes"]
             case "skipped":
-                account.skipped[row["reason"]] = items
+                account.skipped |= {row["reason"]: items} if items else {}
             case "chosen":
-                account.chosen[row["reason"]] = items
+                account.chosen |= {row["reason"]: items} if items else {}
     return found

@@ -180,7 +180,7 @@ class Reconciler:
         self._insert(connection, orphan, found)
         # The folder's scan must not take the original for a new picture; it finds this mark by the inode.
         path, inode = f"\0{status.st_ino}".encode(), stored_inode(status.st_ino)
-        mark = (orphan.source, path, inode, status.st_size, status.st_mtime_ns, found.sha256)
+        mark = (orphan.source, path, inode, status.st_size, status.st_mtime_ns, found.sha256, None)
         connection.execute(MARK, mark)
 
     def _refuse(self, connection: sqlite3.Connection, orphan: Orphan, status: os.stat_result, reason: str) -> None:

@@ -49,23 +49,28 @@ class OpenedSidecar:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What tells a watched file from a later one under its name; `path` is relative to the watched directory."""
+    """What tells a watched file from a later one under its name; `path` is relative to the watched directory.
+
+    `skipped` names the limit or rule by which it was not worth the link.
+    """
 
     path: str
     inode: int
     size: int
     mtime_ns: int
     sha256: str
+    skipped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the spool remembers of a watched file that was captured."""
+    """What the spool remembers of a watched file that was captured, or skipped."""
 
     inode: int
     size: int
     mtime_ns: int
     sha256: str
+    skipped: str | None = None
 
     def is_at(self, inode: int, size: int, mtime_ns: int) -> bool:
         """Tell whether a file has these very marks still."""

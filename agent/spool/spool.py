@@ -12,6 +12,7 @@ from agent.errors import SpoolFull, SpoolUnavailable, Wait
 from agent.spool import ledger
 from agent.spool.allowance import Allowance
 from agent.spool.budget import Usage
+from agent.spool.choices import Choices
 from agent.spool.claims import Claims
 from agent.spool.commits import Commits
 from agent.spool.durable import disk_errors, make_directory
@@ -152,6 +153,7 @@ class Spool:
             admit_copy=self.allowance.check_copy,
             quarantine_max_items=limits.quarantine_max_items,
         )
+        self.choices = Choices(self._commits, self.reader)
         self.history = History(self._commits, self.reader)
         self.orders = Orders(self._commits, self.directory)
         self.errands = Errands(self._commits, self.reader)

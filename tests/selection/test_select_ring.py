@@ -17,7 +17,7 @@ def test_the_ring_gives_what_came_just_before() -> None:
     held, left = ring()
     for second in range(6):
         held.add(f"f{second}", second, 10, "change")
-    assert held.before(4, 2) == [(2, "f2"), (3, "f3"), (4, "f4")]
+    assert held.before(4, 2) == ["f2", "f3", "f4"]
     assert not left
 
 
@@ -46,6 +46,6 @@ def test_the_ring_never_holds_more_than_it_may(added: list[tuple[float, int]], m
     held, left = ring(seconds=20, most_bytes=most)
     for number, (at, size) in enumerate(added):
         held.add(str(number), at, size, "change")
-        inside = {int(one) for _, one in held.before(1000, 2000)}
+        inside = {int(one) for one in held.before(1000, 2000)}
         assert sum(added[one][1] for one in inside) <= most
         assert inside | {int(one) for one, _, _ in left} == set(range(number + 1))

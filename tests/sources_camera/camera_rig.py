@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agent.frame import Frame, Position
+    from agent.selection.chooser import Chooser
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 STEP = 5
@@ -104,7 +105,7 @@ class HandClock(Protocol):
 class Running:
     """A camera in its thread, and what it delivered."""
 
-    def __init__(self, plan: CameraPlan, environment: dict[str, str]) -> None:
+    def __init__(self, plan: CameraPlan, environment: dict[str, str], chooser: Chooser | None = None) -> None:
         self.frames: list[Frame] = []
         self.states: list[CameraState] = []
         self.positions: dict[tuple[str, str], Position] = {}
@@ -124,6 +125,7 @@ class Running:
             resume=lambda path, fingerprint: self.positions.get((path, fingerprint)),
             environment=environment,
             observe=self._observe,
+            chooser=chooser,
         )
 
     @property
@@ -178,10 +180,14 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    plan: CameraPlan, positions: dict[tuple[str, str], Position] | None = None, **environment: str
+    plan: CameraPlan,
+    positions: dict[tuple[str, str], Position] | None = None,
+    *,
+    chooser: Chooser | None = None,
+    **environment: str,
 ) -> Iterator[Running]:
     """Run a camera for the length of a block; `positions` are what an earlier run stored."""
-    camera = Running(plan, {**ENVIRONMENT, **environment})
+    camera = Running(plan, {**ENVIRONMENT, **environment}, chooser)
     camera.positions.update(positions or {})
     camera.start()
     try:

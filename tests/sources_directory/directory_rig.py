@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypedDict, Unpack
 import cv2
 import numpy as np
 
+from agent.app.choosers import ChooserParts
 from agent.clock import SystemClock
 from agent.frame import Model, Receipt
 from agent.health import Pulse
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from agent.frame import Item
     from agent.pictures.masks import Corners
     from agent.pictures.transform import Rectangle
+    from agent.selection.plan import SelectPlan
 
 SETTLE_S = 1.0
 PATTERNS = ("*.jpg", "*.png", "*.webp", "*.bmp", "*.tif")
@@ -80,6 +82,7 @@ class Plan(TypedDict, total=False):
     crop: Rectangle | None
     masks: tuple[Corners, ...]
     priority: int
+    select: SelectPlan | None
 
 
 @cache
@@ -185,11 +188,14 @@ class Yard:
             darkroom=self.darkroom,
             clock=self.clock,
         )
+        chooser = ChooserParts(self.clock).folder(self.plan.select, self.spool, self.darkroom)
+        if chooser is not None:
+            self._ends.callback(chooser.close)
         self.listing = Listing(self.root, self.plan.patterns, recursive=self.plan.recursive)
         self.watch = DirectoryWatch(
             self.plan,
             self.listing,
-            Adopter(self.plan, drafter, self.spool),
+            Adopter(self.plan, drafter, self.spool, chooser=chooser),
             self.spool,
             stop=self.stop,
             bell=Bell(),
