@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,13 @@ class FakeClock:
 def clock() -> FakeClock:
     """Return a clock at 2026-03-14T08:15:02.417Z, 1000 s after boot."""
     return FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def logging_of_its_own() -> Iterator[None]:
+    """Undo what a command configured in this process: a level that it set would swallow what later tests look for."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

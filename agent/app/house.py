@@ -105,15 +105,19 @@ class House:
             darkroom=darkroom,
             logbook=self.logbook,
         )
+        self._add_cameras(pipeline, spool, darkroom)
+        if not self._once:
+            operations = Operations(self._settings, key, context, clock=self._clock, rng=self._rng, stop=self.stop)
+            operations.join(pipeline)
+        return pipeline
+
+    def _add_cameras(self, pipeline: Pipeline, spool: Spool, darkroom: PictureChild) -> None:
+        """Give a pipeline its cameras, and what all its sources have brought along."""
         for camera in self._settings.camera if self._takes_in else ():
             if not (self._once and parse_source(camera.source).live):
                 pipeline.cameras[camera.name] = self._intake.camera(camera, spool, darkroom, pipeline.observe)
         pipeline.annotating, pipeline.annotators = self._intake.annotators.threads, self._intake.annotators.states
         pipeline.closings, self._intake.choosers.closings = self._intake.choosers.closings, []
-        if not self._once:
-            operations = Operations(self._settings, key, context, clock=self._clock, rng=self._rng, stop=self.stop)
-            operations.join(pipeline)
-        return pipeline
 
     def open_spool(self, *, owner: bool) -> Spool:
         """Open the configured spool."""

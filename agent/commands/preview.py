@@ -28,7 +28,9 @@ def preview(path: Path | None) -> None:
     environment = read_environment()
     configuration = load(path, environment)
     logging = configuration.settings.log
-    log.configure(logging.level, logging.format, environment=environment)
+    # What would be sent is told on standard output; beside it only what is wrong is worth a line.
+    level = "warning" if logging.level == "info" else logging.level
+    log.configure(level, logging.format, environment=environment)
     house = House(configuration, environment, clock=SystemClock())
     darkroom = house.darkroom()
     try:

@@ -153,6 +153,10 @@ class Spool:
             admit_copy=self.allowance.check_copy,
             quarantine_max_items=limits.quarantine_max_items,
         )
+        self._lay_out_books(clock)
+
+    def _lay_out_books(self, clock: Clock) -> None:
+        """Make what remembers, obeys and counts beside the queue."""
         self.choices = Choices(self._commits, self.reader)
         self.history = History(self._commits, self.reader)
         self.orders = Orders(self._commits, self.directory)

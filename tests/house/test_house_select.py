@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from house_rig import House, arrive, photograph, video
@@ -20,6 +21,7 @@ def test_i2_what_is_not_worth_the_link_is_a_number(tmp_path: Path) -> None:
         house.configure(watch=[{}], camera=[camera], select={"change": 0.02, "rule": [rule]})
         data = photograph(1)
         captured = [arrive(house.watched / "a.jpg", data)]
+        os.utime(house.watched / "a.jpg", (1_700_000_000, 1_700_000_000))  # the older one, by more than a kernel's tick
         arrive(house.watched / "b.jpg", data + b"the same again")
         boxes = {"annotations": [{"class_value": "cat", "geometry": [0.5, 0.5, 0.1, 0.1]}]}
         (house.watched / "c.json").write_text(json.dumps(boxes))
