@@ -15,7 +15,7 @@ LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture fmt bench build lock clean
+.PHONY: help run test check torture fmt bench build deb lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,10 @@ bench: $(READY) ## Measure the agent beside curl
 
 build: $(READY) ## Build wheel and source archive into dist/
 	@$(RUN) hatchling build --clean
+
+deb: $(READY) ## Build the Debian package into dist/; needs dpkg-deb
+	@command -v dpkg-deb >/dev/null || { echo "'make deb' needs dpkg-deb: build it on Debian or Ubuntu" >&2; exit 1; }
+	@$(VENV)/bin/python packaging/deb/build.py
 
 lock: ## Choose the versions anew where pyproject.toml asks for it; needs uv
 	@command -v $(UV) >/dev/null || { echo "'make lock' needs uv: pip install uv" >&2; exit 1; }

@@ -58,7 +58,7 @@ class Machine:
             self._nspawn.wait(STOP_S)
         self._kill()
 
-    def run(self, *command: str, check: bool = True, stdin: str = "") -> str:
+    def run(self, *command: str, check: bool = True, stdin: str = "", seconds: float = COMMAND_S) -> str:
         """Run a command inside, as root, and return its output; raises Broken where it fails and `check` is set."""
         result = subprocess.run(
             ["nsenter", f"--target={self._leader}", *_NAMESPACES, "--", *command],
@@ -66,7 +66,7 @@ class Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=COMMAND_S,
+            timeout=seconds,
         )
         if check and result.returncode:
             raise Broken(f"{' '.join(command)[:200]} ended with {result.returncode}: {result.stderr.strip()[-800:]}")
