@@ -76,8 +76,8 @@ class Frame:
 
     `captured_at` is aware UTC, stamped at the grab. `position` is set by file sources alone, so that a restart goes
     on with the next frame instead of the first; `stamp` by live ones, whose time is the clock's. `labels` are what an
-    annotator saw in it, `unannotated` says why one that was asked saw nothing, `looked_s` how long it took. `priority`
-    is set where it has another one than its source, `look` where its child looked at it.
+    annotator saw in it, `unannotated` says why one that was asked said nothing. `priority` is set where it has another
+    one than its source, `look` where its child looked at it.
     """
 
     source: str
@@ -89,7 +89,6 @@ class Frame:
     labels: Labels | None = None
     priority: int | None = None
     unannotated: str = ""
-    looked_s: float | None = None
     look: Look | None = None
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from annotator_house import arrived, command, seen
 from house_rig import KEY, House, arrive, photograph, until, video
@@ -115,7 +115,7 @@ def test_pictures_are_dropped_on_record(tmp_path: Path) -> None:
     with House(tmp_path) as house:
         line = command(house, EVERY_OTHER_CRASHES)
         house.configure(annotator={"kind": "command", "command": line, "on_failure": "drop"})
-        pictures = [photograph(number) for number in range(6)]
+        pictures = [photograph(number) for number in range(4)]
         even = [arrive(house.watched / f"{n}.jpg", data) for n, data in enumerate(pictures) if len(data) % 2 == 0]
         odd = [arrive(house.watched / f"{n}.jpg", data) for n, data in enumerate(pictures) if len(data) % 2]
         assert even
@@ -125,7 +125,7 @@ def test_pictures_are_dropped_on_record(tmp_path: Path) -> None:
         assert house.check(even + odd, delivered=len(even)).total() == len(even)
         dropped = house.rows("SELECT reason, items FROM tally WHERE what = 'dropped'")
         assert dropped == [{"reason": "no answer from the annotator", "items": len(odd)}]
-        assert len(list(house.watched.glob("*.jpg"))) == 6
+        assert len(list(house.watched.glob("*.jpg"))) == 4
 
 
 def test_pictures_wait_for_their_annotator(tmp_path: Path) -> None:
@@ -140,15 +140,19 @@ def test_pictures_wait_for_their_annotator(tmp_path: Path) -> None:
         digests = [arrive(house.watched / f"{number}.jpg", photograph(number)) for number in range(3)]
         agent = house.run()
         agent.until("file_delayed")
-        told = house.call("status").stdout
-        assert "annotator command: 0 answered" in told
-        assert "it ended with status 1: no model" in told
+
+        def state() -> dict[str, Any]:
+            told: dict[str, Any] = json.loads(house.call("status", "--json").stdout)["daemon"]["annotators"]["command"]
+            return told
+
+        # The state file is written once a second.
+        until(lambda: "it ended with status 1: no model" in house.call("status").stdout, said=agent.tail)
         mended.touch()
         house.settled(3)
         assert [seen(metadata) for metadata in arrived(house).values()] == [["seen"]] * 3
-        state = json.loads(house.call("status", "--json").stdout)["daemon"]["annotators"]["command"]
-        assert (state["answered"], state["problem"]) == (3, "")
-        assert state["latency_s"] is not None
+        until(lambda: state()["answered"] == 3, said=state)
+        assert state()["problem"] == ""
+        assert state()["latency_s"] is not None
         agent.stop()
         house.check(digests)
 
