@@ -146,7 +146,7 @@ class Daemon:
             failure = pipeline.nursery.failure
             if failure is not None:
                 return self._is_mended_by_reopening(failure)
-            if "reload" in asked and self._take_new_configuration():
+            if ("reload" in asked or pipeline.is_renewed()) and self._take_new_configuration():
                 return True
             self._ping(pipeline)
             try:

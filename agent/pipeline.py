@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent.housekeeping import Housekeeping
     from agent.link import Link
     from agent.logbook import Logbook
+    from agent.models.deployment import Deployer
     from agent.pictures.studio import PictureChild
     from agent.platform.client import Client
     from agent.receipts import ReceiptClerk
@@ -35,6 +36,14 @@ log = structlog.get_logger(__name__)
 ABORT_S = 0.5  # what an upload gets to notice that its socket was shut
 
 
+class Abortable(Protocol):
+    """What speaks to somebody, and can be broken off from any thread."""
+
+    def abort(self) -> None:
+        """Break off what is under way."""
+        ...
+
+
 class Pipeline:
     """Holds the parts of one run; intake and drain share nothing but the spool."""
 
@@ -47,7 +56,7 @@ class Pipeline:
         pulse: Pulse,
         uploaders: dict[str, Uploader],
         clerk: ReceiptClerk,
-        clients: list[Client],
+        clients: Sequence[Abortable],
         watches: dict[str, DirectoryWatch],
         housekeeping: Housekeeping,
         timekeeping: Timekeeping,
@@ -63,6 +72,8 @@ class Pipeline:
         self.annotators: Mapping[str, AnnotatorState] = {}
         self.checkin: CheckIn | None = None
         self.closings: Sequence[Callable[[], None]] = ()
+        self.deployer: Deployer | None = None
+        self._renewed = False
         self.housekeeping = housekeeping
         self._timekeeping = timekeeping
         self._uploaders = uploaders
@@ -92,6 +103,8 @@ class Pipeline:
             nursery.start(name, work)
         if self.checkin is not None:
             nursery.start("checkin", self.checkin.run)
+        if self.deployer is not None:
+            nursery.start("deploy", self.deployer.run)
         for name, watch in self._watches.items():
             nursery.start(f"watch-{name}", watch.run)
         for name, camera in self.cameras.items():
@@ -101,6 +114,20 @@ class Pipeline:
         """Check in while this runs; a stop breaks that off as it does uploads."""
         self.checkin = checkin
         self._clients = [*self._clients, client]
+
+    def take_deployer(self, deployer: Deployer) -> None:
+        """Deploy models while this runs; a stop breaks a download off, and what came of it is kept."""
+        self.deployer = deployer
+        self._clients = [*self._clients, deployer]
+
+    def renew(self) -> None:
+        """Ask for a run anew, from any thread: there is a model that only the next one uses."""
+        self._renewed = True
+
+    def is_renewed(self) -> bool:
+        """Tell, once, whether a run anew was asked for."""
+        renewed, self._renewed = self._renewed, False
+        return renewed
 
     def stop(self, grace_s: float) -> list[str]:
         """End every stage within `grace_s`; uploads that are still under way then are broken off (I4).
@@ -181,6 +208,7 @@ class Pipeline:
                 "open_at_boot_s": round(link.open_at, 1) if link.paused else None,
             },
             "checkin": self.checkin.facts() if self.checkin else None,
+            "deployment": self.deployer.facts() if self.deployer else None,
             "cameras": cameras,
             "annotators": {name: asdict(state) for name, state in self.annotators.items()},
             "intake_paused": self.pulse.paused(),

@@ -48,13 +48,30 @@ def open_ones(actions: Sequence[Action], known: Mapping[str, Errand], *, accepts
     ]
 
 
+class Settlements:
+    """What became of actions: remembered, and said."""
+
+    def __init__(self, errands: Errands, *, clock: Clock) -> None:
+        self._errands = errands
+        self._clock = clock
+
+    def all(self) -> Mapping[str, Errand]:
+        """Return what is remembered, by the actions' ids."""
+        return self._errands.all()
+
+    def settle(self, action: Action, outcome: str, reason: str) -> None:
+        """Remember what became of an action, and say it; raises `Wait` where it cannot be remembered."""
+        self._errands.settle(action.id, str(action), outcome, reason, self._clock.wall())
+        say = log.warning if outcome == FAILED else log.info
+        say("action_settled", action=str(action), outcome=outcome, reason=reason)
+
+
 class Steward:
     """Settles actions in the thread of the check-in; `deploy` takes a model over, None where none is accepted."""
 
-    def __init__(self, errands: Errands, *, deploy: Callable[[Action], None] | None, clock: Clock) -> None:
-        self._errands = errands
+    def __init__(self, settlements: Settlements, *, deploy: Callable[[Action], None] | None) -> None:
+        self._settlements = settlements
         self._deploy = deploy
-        self._clock = clock
 
     def obey(self, actions: tuple[Action, ...]) -> None:
         """Take up what is new among the actions; raises `Wait` where it cannot be remembered, and then does nothing."""
@@ -62,15 +79,9 @@ class Steward:
             return
         accepts = self._deploy is not None
         latest = newest(actions)
-        for action in open_ones(actions, self._errands.all(), accepts=accepts):
+        for action in open_ones(actions, self._settlements.all(), accepts=accepts):
             settled = decide(action, latest=latest, accepts=accepts)
             if settled is not None:
-                self.settle(action, *settled)
+                self._settlements.settle(action, *settled)
             elif self._deploy is not None:
                 self._deploy(action)
-
-    def settle(self, action: Action, outcome: str, reason: str) -> None:
-        """Remember what became of an action, and say it."""
-        self._errands.settle(action.id, str(action), outcome, reason, self._clock.wall())
-        say = log.warning if outcome == FAILED else log.info
-        say("action_settled", action=str(action), outcome=outcome, reason=reason)

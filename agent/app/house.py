@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING
 
 from agent.annotations.metadata import retimed
+from agent.app.deployed import deployed
 from agent.app.drain import DrainParts
 from agent.app.intake import IntakeParts
 from agent.app.operations import Operations
@@ -45,7 +46,8 @@ class House:
         intake: bool = True,
     ) -> None:
         self._configuration = configuration
-        self._settings = configuration.settings
+        self._settings = deployed(configuration.settings, configuration.spool_dir)
+        self._children = environment.children
         self._clock = clock
         self._once = once
         self._takes_in = intake
@@ -107,7 +109,9 @@ class House:
         )
         self._add_cameras(pipeline, spool, darkroom)
         if not self._once:
-            operations = Operations(self._settings, key, context, clock=self._clock, rng=self._rng, stop=self.stop)
+            operations = Operations(
+                self._settings, key, context, self._children, clock=self._clock, rng=self._rng, stop=self.stop
+            )
             operations.join(pipeline)
         return pipeline
 

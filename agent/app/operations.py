@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.app.deployed import models_dir
+from agent.app.trial import trial
 from agent.checkin import CheckIn
 from agent.device import DeviceMeter
-from agent.platform.client import Client, Endpoint
+from agent.models.deployment import Deployer
+from agent.models.shelf import ModelShelf
+from agent.platform.client import Client, Endpoint, tls_context
+from agent.platform.download import Downloader
 from agent.platform.transport import Transport
 from agent.report import Reporter
-from agent.steward import Steward
+from agent.steward import Settlements, Steward
 
 if TYPE_CHECKING:
     import random
     import ssl
+    from collections.abc import Mapping
 
     from agent.clock import Clock
     from agent.config.settings import Settings
     from agent.pipeline import Pipeline
+    from agent.platform.download import Nearness
     from agent.platform.key import KeyHolder
     from agent.workers import Stop
 
@@ -32,6 +39,7 @@ class Operations:
         settings: Settings,
         key: KeyHolder,
         context: ssl.SSLContext | None,
+        children: Mapping[str, str],
         *,
         clock: Clock,
         rng: random.Random,
@@ -40,6 +48,7 @@ class Operations:
         self._settings = settings
         self._key = key
         self._context = context
+        self._children = children
         self._clock = clock
         self._rng = rng
         self._stop = stop
@@ -55,11 +64,43 @@ class Operations:
             transport=Transport(self._context),
             clock=self._clock,
         )
-        pipeline.take_checkin(self._checkin(client, pipeline), client)
+        settlements = Settlements(pipeline.spool.errands, clock=self._clock)
+        deployer = self._deployer(pipeline, settlements) if self._settings.models.accept else None
+        if deployer is not None:
+            pipeline.take_deployer(deployer)
+        steward = Steward(settlements, deploy=deployer.take if deployer else None)
+        pipeline.take_checkin(self._checkin(client, pipeline, steward), client)
 
-    def _checkin(self, client: Client, pipeline: Pipeline) -> CheckIn:
+    def _deployer(self, pipeline: Pipeline, settlements: Settlements) -> Deployer:
+        models, server = self._settings.models, self._settings.server
+        downloader = Downloader(
+            server.url,
+            key=self._key.current,
+            context=self._context_for,
+            connect_timeout_s=server.connect_timeout_s,
+            timeout_s=models.timeout_s,
+            max_bytes=models.max_bytes,
+            clock=self._clock,
+            stop=self._stop,
+        )
+        return Deployer(
+            ModelShelf(models_dir(self._settings, pipeline.spool.directory)),
+            downloader,
+            tried=trial(self._settings, self._children, clock=self._clock, stop=self._stop),
+            settle=settlements.settle,
+            switch=pipeline.renew,
+            stop=self._stop,
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+    def _context_for(self, url: str, near: Nearness) -> ssl.SSLContext | None:
+        if near == "own":
+            return self._context
+        return tls_context(url, self._settings.server.ca_file if near == "host" else None)
+
+    def _checkin(self, client: Client, pipeline: Pipeline, steward: Steward) -> CheckIn:
         settings = self._settings
-        steward = Steward(pipeline.spool.errands, deploy=None, clock=self._clock)
         return CheckIn(
             client,
             report=Reporter(

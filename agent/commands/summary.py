@@ -55,6 +55,7 @@ def _waits(status: Status) -> Iterator[str]:
     if state.get("clock_synchronised") is False:
         yield "clock     not synchronised: capture times may be wrong, and are put right once it is"
     yield from _checkin(state.get("checkin") or {})
+    yield from _deployment(state.get("deployment") or {})
     for action in status.actions[:ACTIONS]:
         yield f"action    {action.what}: {action.outcome}" + (f", {action.reason}" if action.reason else "")
 
@@ -64,6 +65,13 @@ def _checkin(checkin: Mapping[str, Any]) -> Iterator[str]:
         yield f"check-in  fails ({checkin['cause']}): {checkin['reason']}"
     elif checkin.get("last_at"):
         yield f"check-in  {checkin['status']} at {checkin['last_at']}"
+
+
+def _deployment(deployment: Mapping[str, Any]) -> Iterator[str]:
+    if deployment.get("model"):
+        yield f"model     {deployment['model']}, deployed by the platform"
+    if deployment.get("action"):
+        yield f"model     {deployment['action']}: {deployment['stage'] or 'waiting'}"
 
 
 def _queue(status: Status) -> str:

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from agent.config.settings import Settings
     from agent.config.sources import WatchSettings
 
+DEPLOYABLE: frozenset[str] = frozenset({"cv2dnn"})
+
 
 def conflicts(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
     """Yield the key path and the sentence of each contradiction."""
     yield from _shared_names(settings)
+    yield from _unused_models(settings)
     for index, watch in enumerate(settings.watch):
         if isinstance(watch.classes, Path):
             yield from _unreadable_classes(("watch", index, "classes"), watch.classes)
@@ -32,6 +35,13 @@ def _unreadable_classes(path: KeyPath, file: Path) -> Iterator[tuple[KeyPath, st
         read_classes(file)
     except ConfigError as error:
         yield path, str(error)
+
+
+def _unused_models(settings: Settings) -> Iterator[tuple[KeyPath, str]]:
+    if settings.models.accept and settings.annotator.kind not in DEPLOYABLE:
+        yield ("models", "accept"), 'needs annotator.kind = "cv2dnn"; nothing else can use a model'
+    if settings.models.accept and not settings.checkin.enabled:
+        yield ("models", "accept"), "needs checkin.enabled = true; models are asked for in the answer to a check-in"
 
 
 def _shared_names(settings: Settings) -> Iterator[tuple[KeyPath, str]]:

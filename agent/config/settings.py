@@ -15,7 +15,7 @@ from agent.config.address import check_url
 from agent.config.annotators import AnnotatorSettings
 from agent.config.device_key import checked_key
 from agent.config.fields import Bytes, FilePath, Seconds, Section, Timeout, Word
-from agent.config.operator import CheckinSettings
+from agent.config.operator import CheckinSettings, ModelsSettings
 from agent.config.selection import SelectSettings
 from agent.config.sources import CameraSettings, WatchSettings  # noqa: TC001 (pydantic reads the annotations)
 from agent.config.timetable import TimetableSettings, check_timetable
@@ -203,4 +203,5 @@ class Settings(Section):
     spool: SpoolSettings = Field(default=SpoolSettings(), description="Where pictures wait for delivery.")
     upload: UploadSettings = Field(default=UploadSettings(), description="How pictures are sent.")
     checkin: CheckinSettings = Field(default=CheckinSettings(), description="How the platform hears of this device.")
+    models: ModelsSettings = Field(default=ModelsSettings(), description="Models that the platform deploys.")
     log: LogSettings = Field(default=LogSettings(), description="What is logged, and how.")

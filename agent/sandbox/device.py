@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from starlette.responses import FileResponse
 from starlette.routing import Route
 
 from agent.clock import utc_text
@@ -59,6 +60,7 @@ class DeviceApi:
             Route("/device/self", self.identify, methods=["GET"]),
             Route("/device/checkin", self.checkin, methods=["POST"]),
             Route("/core/agent/checkin", self.heartbeat, methods=["POST"]),
+            Route("/device/models/{name}", self.model, methods=["GET"]),
             Route("/devices/provision", self.provision, methods=["POST"]),
         ]
 
@@ -95,6 +97,14 @@ class DeviceApi:
             raise Refusal(f"status is one of {', '.join(_HEALTH)}, and metrics an object")
         self.checkins.append({"at": utc_text(self._clock.wall()), **body})
         return envelope.success({"actions": self._faults.script.actions})
+
+    async def model(self, request: Request) -> Response:
+        """Give out a model that was left here, whole or a range of it."""
+        self._admit(request)
+        path = self._store.model(request.path_params["name"])
+        if not path.is_file():
+            raise Refusal("There is no such model", 404)
+        return FileResponse(path, media_type="application/octet-stream")
 
     async def heartbeat(self, request: Request) -> Response:
         """Take the heartbeat of the platform's own agent; this answer has no envelope."""

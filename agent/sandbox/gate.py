@@ -27,6 +27,7 @@ ROUTES: dict[str, Route] = {
     "/devices/provision": "provision",
     "/core/agent/checkin": "heartbeat",
 }
+MODELS = "/device/models/"
 DROPPED = "dropped"
 GONE = "gone"
 PORTAL = b"<!doctype html><title>Welcome</title><h1>Welcome to the guest network</h1><p>Please sign in.</p>"
@@ -94,7 +95,8 @@ def route_of(path: str) -> Route | None:
     """Return the name of a path, with or without `/api`; None for what is no part of the platform."""
     if path == "/" or path.startswith("/_sandbox/"):
         return None
-    return ROUTES.get(path.removeprefix("/api"), "other")
+    path = path.removeprefix("/api")
+    return "model" if path.startswith(MODELS) else ROUTES.get(path, "other")
 
 
 def answer_of(fault: Fault) -> Response | None:

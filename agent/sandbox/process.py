@@ -137,6 +137,13 @@ class SandboxProcess:
         """Have check-ins ask the device for this action."""
         self._fetch("/_sandbox/actions", "POST", json.dumps(action).encode())
 
+    def offer(self, name: str, content: bytes) -> str:
+        """Leave a model for devices; return the address that an action gives for it."""
+        models = self.folder / "models"
+        models.mkdir(exist_ok=True)
+        (models / name).write_bytes(content)
+        return f"{self.url}/device/models/{name}"
+
     def set_faults(self, script: Mapping[str, object]) -> None:
         """Replace the fault script; `{}` ends all faults."""
         self._fetch("/_sandbox/faults", "PUT", json.dumps(script).encode())

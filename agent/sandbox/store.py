@@ -51,6 +51,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._images = folder / "images"
+        self._models = folder / "models"
         self._path = folder / "uploads.jsonl"
         self._ids: list[int] = []
         self._spans: list[tuple[int, int]] = []
@@ -94,6 +95,10 @@ class Store:
     def image(self, upload: Upload) -> Path:
         """Return where the bytes of an upload are."""
         return self._images / f"{upload.sha256}.{EXTENSIONS[upload.media_type]}"
+
+    def model(self, name: str) -> Path:
+        """Return where a model of this name is, or is to be; the name is one of a file."""
+        return self._models / name.replace("/", "_").lstrip(".")
 
     def get(self, upload_id: int) -> Upload | None:
         """Return one upload by its number."""

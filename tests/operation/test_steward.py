@@ -8,7 +8,7 @@ from agent.platform.actions import Action
 from agent.spool.budget import Limits
 from agent.spool.errands import KEPT, Errands, read_errands
 from agent.spool.spool import Spool
-from agent.steward import DEPLOYED, FAILED, IGNORED, SHOWN, SUPERSEDED, Steward
+from agent.steward import DEPLOYED, FAILED, IGNORED, SHOWN, SUPERSEDED, Settlements, Steward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def outcomes(errands: Errands) -> dict[str, str]:
 
 def test_nothing_is_done_unasked(spool: Spool, clock: MovedClock) -> None:
     """By default every action is shown, with what would have to be done for it."""
-    steward = Steward(spool.errands, deploy=None, clock=clock)
+    steward = Steward(Settlements(spool.errands, clock=clock), deploy=None)
     steward.obey((COMPOSE, UNKNOWN, OLD, NEW))
     assert outcomes(spool.errands) == {"1": SHOWN, "2": SHOWN, "3": SUPERSEDED, "4": IGNORED}
     first = read_errands(spool.reader)[0]
@@ -61,7 +61,7 @@ def test_each_is_taken_up_once(spool: Spool, clock: MovedClock) -> None:
     """They come with every check-in, since nobody can acknowledge them; also after a restart."""
     commits = [spool.commits()]
     for _ in range(3):
-        Steward(spool.errands, deploy=None, clock=clock).obey((COMPOSE, NEW))
+        Steward(Settlements(spool.errands, clock=clock), deploy=None).obey((COMPOSE, NEW))
         commits.append(spool.commits())
     assert commits[1] - commits[0] == 2
     assert commits[3] == commits[1]
@@ -70,16 +70,16 @@ def test_each_is_taken_up_once(spool: Spool, clock: MovedClock) -> None:
 def test_the_latest_model_is_deployed(spool: Spool, clock: MovedClock) -> None:
     """An older one of the same list is not fetched first."""
     deployer = Deployer()
-    Steward(spool.errands, deploy=deployer, clock=clock).obey((NEW, OLD))
+    Steward(Settlements(spool.errands, clock=clock), deploy=deployer).obey((NEW, OLD))
     assert deployer.taken == ["4"]
     assert outcomes(spool.errands) == {"3": SUPERSEDED}
 
 
 def test_an_ignored_model_is_taken_up_once_models_are_accepted(spool: Spool, clock: MovedClock) -> None:
     """Whoever sets `models.accept` finds the model that waits."""
-    Steward(spool.errands, deploy=None, clock=clock).obey((COMPOSE, NEW))
+    Steward(Settlements(spool.errands, clock=clock), deploy=None).obey((COMPOSE, NEW))
     deployer = Deployer()
-    Steward(spool.errands, deploy=deployer, clock=clock).obey((COMPOSE, NEW))
+    Steward(Settlements(spool.errands, clock=clock), deploy=deployer).obey((COMPOSE, NEW))
     assert deployer.taken == ["4"]
 
 
@@ -87,8 +87,8 @@ def test_an_ignored_model_is_taken_up_once_models_are_accepted(spool: Spool, clo
 def test_an_older_one_does_not_come_back(spool: Spool, clock: MovedClock, outcome: str) -> None:
     """What was settled is settled, and a list that still holds an older model does not go back to it."""
     deployer = Deployer()
-    steward = Steward(spool.errands, deploy=deployer, clock=clock)
-    steward.settle(NEW, outcome, "")
+    steward = Steward(Settlements(spool.errands, clock=clock), deploy=deployer)
+    Settlements(spool.errands, clock=clock).settle(NEW, outcome, "")
     steward.obey((OLD, NEW))
     assert deployer.taken == []
     assert outcomes(spool.errands) == {"3": SUPERSEDED, "4": outcome}
