@@ -35,7 +35,7 @@ def files_in(folder: Path) -> list[Path]:
 
 def hand_over(house: House, given: str, cameras: list[dict[str, object]]) -> None:
     """Give the key to the agent in its file, or in the agent's environment."""
-    house.configure(camera=cameras, log={"level": "debug"})
+    house.configure(camera=cameras, log={"level": "debug"}, checkin={"enabled": True, "interval_s": 1})
     if given == "file":
         return
     lines = house.config.read_text(encoding="utf-8").splitlines()
@@ -76,7 +76,7 @@ def test_the_key_shows_nowhere(tmp_path: Path, given: str) -> None:
             seen[verb] = (ended.stdout + ended.stderr).encode()
         agent.stop()
         assert leaks(house, seen) == []
-        assert not house.sandbox.requests().keys() - {"upload", "self"}
+        assert not house.sandbox.requests().keys() - {"upload", "self", "checkin"}
 
 
 def test_a_redirect_does_not_carry_the_key_away(tmp_path: Path) -> None:
