@@ -1,4 +1,4 @@
-"""An ONNX detector with a YOLO-style head, run by OpenCV: in the processes of cameras, and in `detector`.
+"""An ONNX detector with a YOLO-style head, run by OpenCV; imported in the process of `detector` alone.
 
 Two heads are told apart by their shape: `[1, 4 + classes, N]` (v8 and later: a box and the scores of the classes, a
 column each) and `[1, N, 5 + classes]` (v5: a box, an objectness and the scores, a row each). Boxes are centre and size

@@ -50,8 +50,6 @@ class Program(Child):
 
     def exchange(self, data: bytes, until: float, most: int) -> bytes:
         """Write all of `data` and return the one line that comes back, without its end."""
-        if self._ready(0) & {self._output}:
-            self._check_step(os.read(self._output, CHUNK))
         self._write(data, until, self._check_step)
         answer = bytearray()
         while not answer.endswith(b"\n"):

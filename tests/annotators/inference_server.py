@@ -129,6 +129,10 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         self.close_connection = True
 
+    def _sticks(self) -> None:
+        self.server.stuck.wait(30)
+        self.close_connection = True
+
     def _hangs(self) -> None:
         self.server.stuck.wait(0.6)  # longer than anybody waits here
         self.close_connection = True

@@ -13,7 +13,7 @@ from models import SIDE, cell_finder, spotted
 from agent.annotations.read import Subject
 from agent.annotators.answers import read_answer
 from agent.annotators.command import StreamProgram
-from agent.annotators.detection import BadModel, Detection, Detector, letterbox
+from agent.annotators.detection import BadModel, Detection, Detector, chosen, letterbox
 from agent.annotators.plan import AnnotatorPlan
 from agent.app.annotator_plans import detection_plan
 from agent.clock import SystemClock
@@ -54,6 +54,14 @@ def test_of_boxes_that_overlap_the_surest_is_kept(tmp_path: Path) -> None:
     path = str(cell_finder(tmp_path / "m.onnx", twice=True))
     assert len(Detector(Detection(path, NAMES, SIDE, 0.6)).look(spotted(2, 1))) == 1
     assert len(Detector(Detection(path, NAMES, SIDE, 0.6, overlap=1.0)).look(spotted(2, 1))) == 2
+
+
+def test_boxes_of_two_classes_do_not_put_each_other_out() -> None:
+    """A person in a car is two things in nearly one box; the same class twice is one."""
+    boxes = np.array([[30, 30, 20, 20], [31, 30, 20, 20]], np.float32)
+    plan = Detection("m.onnx", NAMES, SIDE)
+    assert len(chosen(boxes, np.array([[0.9, 0.1], [0.1, 0.8]], np.float32), plan)) == 2
+    assert chosen(boxes, np.array([[0.8, 0.1], [0.9, 0.1]], np.float32), plan) == [(1, 0)]
 
 
 def test_nothing_is_seen_in_the_dark(tmp_path: Path) -> None:

@@ -150,11 +150,12 @@ def test_nobody_there_is_told_with_the_address() -> None:
 
 def test_the_stop_breaks_off_a_request(server: InferenceServer) -> None:
     """A server that is thinking does not hold the stop."""
-    with asking(server.url + "/hangs", timeout_s=60) as (engine, _, stop):
+    with asking(server.url + "/sticks", timeout_s=60) as (engine, _, stop):
         timer = threading.Timer(0.2, stop.set)
         timer.start()
         began = time.monotonic()
         with pytest.raises(Unanswered, match="stopping"):
             engine.look(JPEG)
         timer.join()
-    assert time.monotonic() - began < 2.0
+    server.stuck.set()
+    assert time.monotonic() - began < 5.0
