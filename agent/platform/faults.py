@@ -38,7 +38,7 @@ class Body(Protocol):
 
     sent: int
 
-    def __iter__(self) -> Iterator[bytes | memoryview]:
+    def __iter__(self) -> Iterator[bytes]:
         """Yield the bytes, or views of a buffer."""
         ...
 
