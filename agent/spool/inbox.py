@@ -103,12 +103,9 @@ class Inbox:
             return
         ours = [one for one in batch if self._settle(one)]
         try:
-            for one in ours:
-                if one.linked:
-                    self._shelf.flush(one.path)
-            self._commits.run(
-                lambda connection: self._insert(connection, batch, ours), {one.path.parent for one in batch}
-            )
+            flushed = self._shelf.flush([one.path for one in ours if one.linked])
+            folders = {one.path.parent for one in batch} - flushed
+            self._commits.run(lambda connection: self._insert(connection, batch, ours), folders)
         except Wait:
             # The rows may still be in the journal and come back after a power cut, so the files must outlive them:
             # they are removed behind the next commit that holds, and until then their bytes stay set aside.

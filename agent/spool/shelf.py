@@ -13,11 +13,12 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.errors import SpoolUnavailable, Wait
-from agent.spool.durable import disk_errors, flush, link_through, make_directory, write_file
+from agent.spool.durable import disk_errors, link_through, make_directory, write_file
+from agent.spool.flushing import Flushing
 from agent.spool.records import parse_filename, sidecar_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from agent.spool.records import Draft, Opened, OpenedSidecar
@@ -49,6 +50,7 @@ class Shelf:
         self.root = root
         self.items = root / "items"
         self.temporary = root / "tmp"
+        self._flushing = Flushing()
         self._doubt: str | None = None
 
     def prepare(self) -> None:
@@ -96,15 +98,15 @@ class Shelf:
             write_file(self.temporary / filename, target, _same(opened.descriptor, draft, filename))
         return target, because
 
-    def flush(self, picture: Path) -> None:
-        """Make a linked picture's bytes durable, before its row commits.
+    def flush(self, pictures: Sequence[Path]) -> set[Path]:
+        """Make linked pictures' bytes durable, before their rows commit; return the folders flushed along with them.
 
         Done for a whole batch at once, behind all its links: each link changes its file's inode, and the first flush
         writes the file system's journal for all of them. Raises `SpoolUnavailable` where the disk fails; asked again
         it may say yes without the bytes, so from then on files are copied.
         """
         try:
-            flush(picture)
+            return self._flushing.run(pictures)
         except Wait:
             self._doubt = UNFLUSHED
             raise

@@ -35,9 +35,10 @@ from agent.spool.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from agent.frame import Item
-    from agent.spool.records import Staged
+    from agent.spool.records import Draft, Staged
     from agent.spool.spool import Spool
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ LIMITS = Limits(max_bytes=10**9, min_free_bytes=0, quarantine_max_items=1)
 WATCHED = "watched"
 MOVED = "moved"
 AFTER = ("delete", "move", "keep")
+ANOTHER = 1000
 TRIES = 3
 WARM_UP = 40
 
@@ -118,19 +120,25 @@ class Driver:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _put(self, number: int) -> list[Staged]:
-        path = self._root / WATCHED / f"{number}.jpg"
-        if not path.exists():
-            path.write_bytes(picture(number))
         inbox = self._spool.inbox
-        with adopted(path, **how(self._root, number)) as file, ExitStack() as failed:
+        with ExitStack() as opened, ExitStack() as failed:
+            # Two files that come together share the flush of their file system.
+            numbers = (number, ANOTHER + number) if number % 3 else (number,)
+            files = [opened.enter_context(self._adopted(one)) for one in numbers]
             staged = []
-            for one in (file, draft(frame(number))):
+            for one in (*files, draft(frame(number))):
                 staged.append(inbox.stage(one))
                 failed.callback(inbox.abandon, staged[-1])
                 self._tell("staged", staged[-1].filename, _link_of(staged[-1]))
             inbox.commit(staged)
             failed.pop_all()
         return staged
+
+    def _adopted(self, number: int) -> AbstractContextManager[Draft]:
+        path = self._root / WATCHED / f"{number}.jpg"
+        if not path.exists():
+            path.write_bytes(picture(number))
+        return adopted(path, **how(self._root, number))
 
     def _deliver(self, item: Item) -> None:
         persist(lambda: self._spool.outbox.deliver(item, Receipt(item.id, "delivered")))

@@ -24,6 +24,7 @@ CONTROLS = [
     ("removes-first", "pwrite64", KILL, 51, "No such file|went before its receipt"),
     ("answers-first", "pwrite64", KILL, 31, "promised and lost"),
     ("fsync-errors-ignored", "fsync", "error=EIO", 5, "was not flushed, and yet it was put"),
+    ("links-tried-again", "syncfs", "error=EIO", 1, "nothing was flushed, and yet"),
 ]
 
 
@@ -37,7 +38,7 @@ def sweep(root: Path, faults: Iterable[Fault], breakage: str = "") -> None:
 def test_i1_i2_i3_a_system_call_that_fails_or_kills_costs_nothing(tmp_path: Path) -> None:
     """Whichever fsync, write, rename, link or unlink fails, or is the last one ever, every promise is kept."""
     calls = traced.count_calls(tmp_path / "whole")
-    assert calls.keys() >= {"fsync", "fdatasync", "pwrite64", "write", "linkat"}
+    assert calls.keys() >= {"fsync", "fdatasync", "syncfs", "pwrite64", "write", "linkat"}
     sweep(tmp_path, traced.sample(calls, random.Random(SEED), EACH))
 
 
@@ -47,7 +48,8 @@ def test_a_file_whose_flush_failed_is_written_anew(tmp_path: Path) -> None:
     _, _, trace = scene.run("-e", "trace=fsync")
     flushed = re.findall(r"^\d+ +fsync\(\d+<([^>]*)>", trace, re.MULTILINE)
     first = next(when for when, path in enumerate(flushed, 1) if "/items/000000/door-" in path)
-    sweep(tmp_path, [Fault("fsync", effect, str(first)) for effect in ("error=EIO", "error=ENOSPC")])
+    faults = (("fsync", "error=EIO", first), ("fsync", "error=ENOSPC", first), ("syncfs", "error=EIO", 1))
+    sweep(tmp_path, [Fault(call, effect, str(when)) for call, effect, when in faults])
 
 
 @pytest.mark.parametrize(("breakage", "call", "effect", "first", "complaint"), CONTROLS)

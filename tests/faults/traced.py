@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import socket
@@ -13,8 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spool_driver import WATCHED, picture
+from spool_driver import ANOTHER, WATCHED, picture
 from verdict import Listener, judge, originals
+
+from agent.spool.records import parse_filename
 
 if TYPE_CHECKING:
     import random
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 DRIVER = Path(__file__).with_name("spool_driver.py")
 CALLS = (
-    *("fsync", "fdatasync", "write", "pwrite64", "ftruncate", "mkdir", "mkdirat"),
+    *("fsync", "fdatasync", "syncfs", "write", "pwrite64", "ftruncate", "mkdir", "mkdirat"),
     *("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat"),
 )
 KILL = "signal=SIGKILL"
@@ -60,7 +63,7 @@ class Scene:
         self.root = root
         self._breakage = breakage
         (root / WATCHED).mkdir(parents=True)
-        for number in range(ROUNDS):
+        for number in (*range(ROUNDS), *range(ANOTHER, ANOTHER + ROUNDS)):
             (root / WATCHED / f"{number}.jpg").write_bytes(picture(number))
             if number % 2:
                 (root / WATCHED / f"{number}.txt").write_text("0 0.5 0.5 0.1 0.1\n", encoding="ascii")
@@ -130,3 +133,15 @@ def _check_flushes(told: Told, trace: str) -> None:
         condemned = told.staged.get(name)
         linked = [put for put, (_, inode) in told.put.items() if condemned and inode == condemned]
         assert not linked, f"{name} was not flushed, and yet its file was put by a link: {linked}"
+
+    if re.search(r"syncfs\(.*\(INJECTED\)", trace):
+        # An inode that was freed names another file later on, so only what was put afterwards counts.
+        given_up = {inode: _sequence(name) for name, inode in told.staged.items() if inode and name not in told.put}
+        linked = [name for name, (_, inode) in told.put.items() if given_up.get(inode, math.inf) < _sequence(name)]
+        assert not linked, f"nothing was flushed, and yet their files were put by links: {linked}"
+
+
+def _sequence(name: str) -> int:
+    parsed = parse_filename(name)
+    assert parsed
+    return parsed[2]

@@ -159,7 +159,7 @@ def test_a_flush_that_fails_is_never_asked_again(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
         with pytest.raises(SpoolUnavailable):
-            shelf.flush(picture)
+            shelf.flush([picture])
     assert asked == [picture.stat().st_ino]
     digest = hashlib.sha256(b"picture").hexdigest()
     draft = Draft("door", datetime.now(UTC), "image/jpeg", 7, digest, "{}", b"")
