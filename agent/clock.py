@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -54,8 +55,16 @@ class Stamp:
     trusted: bool
 
 
+ASK_EVERY_S = 1.0
+"""How long an answer about the time service holds: to ask the kernel and the disk for each picture costs 50 us."""
+
+
 class SystemClock:
     """The machine's own clocks."""
+
+    def __init__(self) -> None:
+        self._asked_at = float("-inf")
+        self._synchronised: bool | None = None
 
     def wall(self) -> datetime:
         """Return the machine's wall time as aware UTC."""
@@ -67,7 +76,11 @@ class SystemClock:
 
     def trusted(self) -> bool:
         """Tell whether a time service keeps the wall time, and it is not absurd."""
-        return is_trusted(self.wall(), synchronised=is_synchronised())
+        now = self.boot()
+        if now - self._asked_at >= ASK_EVERY_S:
+            self._synchronised = is_synchronised()
+            self._asked_at = now
+        return is_trusted(self.wall(), synchronised=self._synchronised)
 
 
 def is_plausible(wall: datetime) -> bool:
@@ -109,6 +122,7 @@ def stamp_file(written: datetime, clock: Clock) -> Stamp:
     return Stamp(boot_id(), boot_s if known else None, clock.trusted())
 
 
+@cache
 def boot_id() -> str:
     """Return the kernel's name for this boot: boot clocks compare only under the same one."""
     try:

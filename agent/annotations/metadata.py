@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from agent.frame import Labels
 
+# Made once: `json.dumps` with options makes one for each text.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
 
 def metadata_json(*, source: str, captured_at: datetime, model: Model, labels: Labels | None) -> str:
     """Return what the platform is told of a picture, the same text for the same facts.
@@ -47,7 +50,7 @@ def retimed(metadata: str, captured_at: datetime) -> str:
 
 
 def _text(said: dict[str, Any]) -> str:
-    return json.dumps(said, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _encode(said)
 
 
 def merged(named: Model, configured: Model) -> Model:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from agent.annotations.read import Subject
 from agent.errors import Reject, Unanswered, Wait
 from agent.sources.listing import sighting
-from agent.sources.opening import open_regular
+from agent.sources.opening import open_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +150,7 @@ class FolderAnnotations:
     def _look(self, name: str, entry: _Entry) -> Labels | Unanswered | None:
         """Return what is said of a file; None where it is not the one any more that was seen."""
         try:
-            with open_regular(self._root / name, self._root) as (descriptor, status):
+            with open_below(self._root, name) as (descriptor, status):
                 if sighting(status) != entry.seen:
                     return None
                 jpeg, picture = self._show(descriptor, entry.picture)

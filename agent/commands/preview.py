@@ -15,7 +15,7 @@ from agent.config.redaction import printable
 from agent.errors import Reject, Wait
 from agent.sources.grammar import parse_source
 from agent.sources.listing import Listing
-from agent.sources.opening import open_regular
+from agent.sources.opening import open_below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def preview(path: Path | None) -> None:
 def _told(plan: WatchPlan, drafter: Drafter, name: str) -> str:
     try:
         with (
-            open_regular(plan.root / name, plan.root) as (descriptor, status),
+            open_below(plan.root, name) as (descriptor, status),
             drafter.sidecars.open(name) as sidecar,
         ):
             picture = drafter.look(descriptor)

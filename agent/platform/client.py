@@ -165,7 +165,7 @@ class _Stream(httpx.SyncByteStream):
         self._body = body
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)  # type: ignore[arg-type]  # views of a buffer, sent like bytes
+        return iter(self._body)
 
 
 def tls_context(url: str, ca_file: Path | None) -> ssl.SSLContext | None:

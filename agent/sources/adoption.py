@@ -14,7 +14,7 @@ from agent.frame import Labels
 from agent.pictures.inspect import NotWhole
 from agent.selection.folder import Unwanted
 from agent.sources.listing import sighting
-from agent.sources.opening import Vanished, open_regular
+from agent.sources.opening import Vanished, open_below
 from agent.spool.allowance import NoRoom
 from agent.spool.records import Mark
 from agent.spool.room import REASONS
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from agent.pictures.inspect import Picture
     from agent.selection.folder import FolderChooser
     from agent.sources.drafting import Drafter, WatchPlan
+    from agent.sources.memory import Remembered
     from agent.sources.settle import Sighting
     from agent.sources.sidecars import SidecarFile, Sidecars
     from agent.spool.inbox import Inbox
-    from agent.spool.records import Draft, Known, Staged
+    from agent.spool.records import Draft, Staged
     from agent.spool.spool import Spool
 
 log = structlog.get_logger(__name__)
@@ -125,6 +126,7 @@ class Adopter:
         self._chooser = chooser
         self._choose = None if chooser is None else chooser.priority
         self._plan = plan
+        self._root = str(plan.root)  # joined by hand: a Path a look is a tenth of what a picture costs
         self._drafter = drafter
         self._spool = spool
         self._inbox: Inbox = spool.inbox
@@ -135,10 +137,10 @@ class Adopter:
         """Where the sidecars of this directory's pictures are found."""
         return self._drafter.sidecars
 
-    def take(self, name: str, seen: Sighting, known: Known | None, *, ready_at: ReadyAt) -> Outcome:
+    def take(self, name: str, seen: Sighting, remembered: Remembered, *, ready_at: ReadyAt) -> Outcome:
         """Try to take one file; raises `SpoolFull` or `SpoolUnavailable` where the spool can take none."""
         try:
-            return self._take(name, seen, known, ready_at)
+            return self._take(name, seen, remembered, ready_at)
         except Vanished:
             return Gone()
         except NotWhole as error:
@@ -185,8 +187,8 @@ class Adopter:
         """Return skipped files that are wanted after all since this was asked last."""
         return [] if self._chooser is None else self._chooser.take_recalled()
 
-    def _take(self, name: str, seen: Sighting, known: Known | None, ready_at: ReadyAt) -> Outcome:
-        with open_regular(self._plan.root / name, self._plan.root) as (descriptor, status):
+    def _take(self, name: str, seen: Sighting, remembered: Remembered, ready_at: ReadyAt) -> Outcome:
+        with open_below(self._root, name) as (descriptor, status):
             if sighting(status) != seen:
                 return Changed(sighting(status))
             with self._drafter.sidecars.open(name) as sidecar:
@@ -195,14 +197,15 @@ class Adopter:
                     return Unpaired(until)
                 if sidecar is None and self._annotations is not None and not self._annotations.has_room(name):
                     return Crowded()
-                return self._adopt(name, descriptor, status, known, sidecar)
+                return self._adopt(name, descriptor, status, remembered, sidecar)
 
     def _adopt(
-        self, name: str, descriptor: int, status: os.stat_result, known: Known | None, sidecar: SidecarFile | None
+        self, name: str, descriptor: int, status: os.stat_result, remembered: Remembered, sidecar: SidecarFile | None
     ) -> Outcome:
         picture = self._drafter.look(descriptor)
         seen = sighting(status)
-        if self._is_old(seen, picture, known) and not self.recalls(name):
+        known = remembered.known
+        if is_old(picture, remembered) and not self.recalls(name):
             skipped = None if known is None else known.skipped
             self._inbox.mark(self._plan.name, Mark(name, seen.inode, seen.size, seen.mtime_ns, picture.sha256, skipped))
             return Old()
@@ -245,14 +248,13 @@ class Adopter:
             self._say_copied(staged.copied_because)
         return Taken(staged)
 
-    def _is_old(self, seen: Sighting, picture: Picture, known: Known | None) -> bool:
-        """Tell whether these bytes were captured under this name, or this file under another."""
-        if known is not None and known.sha256 == picture.sha256:
-            return True
-        renamed = self._spool.history.known_inode(self._plan.name, seen.inode, seen.size, seen.mtime_ns)
-        return renamed == picture.sha256
-
     def _say_copied(self, reason: str) -> None:
         if reason not in self._copies:
             self._copies.add(reason)
             log.warning("pictures_copied", source=self._plan.name, path=str(self._plan.root), reason=reason)
+
+
+def is_old(picture: Picture, remembered: Remembered) -> bool:
+    """Tell whether these bytes were captured under this name, or this file under another."""
+    by_name = remembered.known is not None and remembered.known.sha256 == picture.sha256
+    return by_name or remembered.renamed == picture.sha256

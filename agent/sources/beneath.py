@@ -29,7 +29,7 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-def open_beneath(root: Path, name: str, flags: int) -> int:
+def open_beneath(root: str | Path, name: str, flags: int) -> int:
     """Open `name` below `root` and return its descriptor; `root` itself may be reached through links.
 
     Raises `OSError`: `ELOOP` or `ENOTDIR` where a link is in the way, `EXDEV` where the name leads out.

@@ -161,15 +161,16 @@ class DirectoryWatch:
         staged: Batch = []
         name = ""
         try:
-            known = self._memory.of([name for name, _ in due])
+            remembered = self._memory.met(due)
             for name, seen in due:
                 if not self._goes_on():
                     break
-                mark = known.get(name)
+                mark = remembered[name].known
                 if mark is not None and is_at(mark, seen) and not self._adopter.recalls(name):
                     self._forget(name)
                 else:
-                    self._enter(name, self._adopter.take(name, seen, mark, ready_at=self._ready_at), seen, staged)
+                    outcome = self._adopter.take(name, seen, remembered[name], ready_at=self._ready_at)
+                    self._enter(name, outcome, seen, staged)
             self._commit(staged)
         except SpoolDamaged:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,14 @@ REMEMBERED = 200_000
 PIECE = 256  # names asked of the spool in one question
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is known under a file's name, and the digest of the very file under whatever name it was captured."""
+
+    known: Known | None
+    renamed: str | None = None
+
+
 class Memory:
     """Knows what was captured before, by asking the spool; nothing of it is held here."""
 
@@ -28,6 +37,13 @@ class Memory:
     def of(self, names: list[str]) -> dict[str, Known]:
         """Return what is remembered of files by these names."""
         return self._spool.history.known(self._source, names)
+
+    def met(self, files: list[tuple[str, Sighting]]) -> dict[str, Remembered]:
+        """Return what is remembered of these files, by their names or, under other ones, by themselves."""
+        known = self.of([name for name, _ in files])
+        marks = {name: (seen.inode, seen.size, seen.mtime_ns) for name, seen in files}
+        renamed = self._spool.history.known_files(self._source, marks.values())
+        return {name: Remembered(known.get(name), renamed.get(mark)) for name, mark in marks.items()}
 
     def unknown(self, piece: list[tuple[str, Sighting]]) -> list[tuple[str, Sighting]]:
         """Return the files of a walk that were not captured as they are now."""

@@ -25,34 +25,42 @@ class Vanished(Wait):
 
 
 @contextmanager
-def open_regular(path: Path, root: Path | None = None) -> Iterator[tuple[int, os.stat_result]]:
-    """Open a regular file, never a link, a pipe or a device; with `root`, no link on the way from there either.
+def open_regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """Open a regular file, never a link, a pipe or a device.
 
     Raises `Vanished` where it is none, and `Wait` where it cannot be read.
     """
-    # The first descriptor opens nothing: whoever waits at a pipe's other end does not notice it.
-    with _opened(path, lambda: _look(path, root)) as handle:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Vanished(f"{path} is no regular file")
-        with _opened(path, lambda: os.open(f"/proc/self/fd/{handle}", READ_FLAGS)) as descriptor:
-            yield descriptor, os.fstat(descriptor)
-
-
-def _look(path: Path, root: Path | None) -> int:
-    if root is None:
-        return os.open(path, LOOK_FLAGS)
-    return open_beneath(root, str(path.relative_to(root)), LOOK_FLAGS)
+    with _regular(str(path), lambda: os.open(path, LOOK_FLAGS)) as opened:
+        yield opened
 
 
 @contextmanager
-def _opened(path: Path, opener: Callable[[], int]) -> Iterator[int]:
+def open_below(root: str | Path, name: str) -> Iterator[tuple[int, os.stat_result]]:
+    """Open a regular file below a directory, as `open_regular` does, with no link on the way from there either."""
+    with _regular(f"{root}/{name}", lambda: open_beneath(root, name, LOOK_FLAGS)) as opened:
+        yield opened
+
+
+@contextmanager
+def _regular(path: str, look: Callable[[], int]) -> Iterator[tuple[int, os.stat_result]]:
+    # The first descriptor opens nothing: whoever waits at a pipe's other end does not notice it.
+    handle = _opened(path, look)
     try:
-        descriptor = opener()
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Vanished(f"{path} is no regular file")
+        descriptor = _opened(path, lambda: os.open(f"/proc/self/fd/{handle}", READ_FLAGS))
+    finally:
+        os.close(handle)
+    try:
+        yield descriptor, os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: str, opener: Callable[[], int]) -> int:
+    try:
+        return opener()
     except OSError as error:
         if error.errno in NOT_THERE:
             raise Vanished(f"{path} is gone") from error
         raise Wait(f"cannot read {path}: {error.strerror}", remedy="Let the agent's user read it.") from error
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

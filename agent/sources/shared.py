@@ -15,7 +15,7 @@ from agent.annotations.read import MAX_SIDECAR_BYTES, Subject, sidecar_of
 from agent.annotations.recognition import recognised
 from agent.errors import BadSidecar, Wait
 from agent.sources.listing import sighting
-from agent.sources.opening import open_regular
+from agent.sources.opening import open_below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,10 +58,10 @@ class SharedFiles:
     def look(self, path: Path, root: Path, shown: str) -> SharedFile | None:
         """Return what lies at a path now; None where it is no regular file, or no readable one.
 
-        It is opened beneath `root`; `shown` is its name for messages.
+        `shown` is its name below `root`, beneath which it is opened.
         """
         try:
-            with open_regular(path, root) as (descriptor, status):
+            with open_below(root, shown) as (descriptor, status):
                 known = self._files.get(path)
                 if known is not None and known.sighting == sighting(status):
                     self._files.move_to_end(path)

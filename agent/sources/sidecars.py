@@ -17,7 +17,7 @@ from agent.annotations.pairing import LABELS, can_be_shared, sidecar_names, sist
 from agent.annotations.read import MAX_SIDECAR_BYTES
 from agent.errors import Wait
 from agent.sources.listing import sighting, sighting_of
-from agent.sources.opening import Vanished, open_regular
+from agent.sources.opening import Vanished, open_below
 from agent.sources.settle import Sighting
 from agent.sources.shared import SharedFiles
 
@@ -108,10 +108,10 @@ class Sidecars:
                 if not _is_there(path):
                     continue
                 try:
-                    descriptor, _ = stack.enter_context(open_regular(Path(path), place.root))
+                    descriptor, status = stack.enter_context(open_below(place.root, f"{place.below}{name}"))
                 except Vanished:
                     continue
-                data, seen = _read(path, descriptor)
+                data, seen = _read(path, descriptor, status.st_size)
                 if seen == self._spent.get(picture):
                     continue
                 yield SidecarFile(f"{place.shown}{name}", data, seen, descriptor)
@@ -198,8 +198,9 @@ def _is_there(path: str) -> bool:
     return os.access(path, os.F_OK, follow_symlinks=False)
 
 
-def _read(path: str, descriptor: int) -> tuple[bytes, Sighting]:
+def _read(path: str, descriptor: int, size: int) -> tuple[bytes, Sighting]:
     try:
-        return os.pread(descriptor, MAX_SIDECAR_BYTES + 1, 0), sighting(os.fstat(descriptor))
+        # One byte more than it had: what has grown since is another state of it.
+        return os.pread(descriptor, min(size, MAX_SIDECAR_BYTES) + 1, 0), sighting(os.fstat(descriptor))
     except OSError as error:
         raise Wait(f"cannot read {path}: {error.strerror}", remedy="Check its disk.") from error

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.errors import SpoolFull
-from agent.spool.budget import shortage
+from agent.spool.budget import UNSEEN_S, leeway, shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.spool.budget import Limits, Shortage, Usage
+    from agent.clock import Clock
+    from agent.spool.budget import Leeway, Limits, Shortage, Usage
     from agent.spool.reserve import Reserve
     from agent.spool.room import Room
 
@@ -26,8 +27,13 @@ class NoRoom(SpoolFull):
 class Allowance:
     """Sets room aside for pictures on their way in; one a process, used by every intake thread."""
 
-    def __init__(self, limits: Limits, *, measure: Callable[[], Usage], room: Room, reserve: Reserve) -> None:
+    def __init__(
+        self, limits: Limits, *, measure: Callable[[], Usage], room: Room, reserve: Reserve, clock: Clock
+    ) -> None:
         self.limits = limits
+        self._clock = clock
+        self._leeway: Leeway | None = None
+        self._looked_at = 0.0
         self._measure = measure
         self._room = room
         self._reserve = reserve
@@ -69,12 +75,25 @@ class Allowance:
 
     def _try(self, size: int, *, linked: bool) -> Shortage | None:
         with self._counting:
-            missing = shortage(self._usage(), self.limits, size=size, linked=linked)
+            missing = None if self._is_clear(size) else self._look(size, linked=linked)
             if missing is None:
                 self._reserve.restore()
                 self.bytes_set_aside += size
                 self._items_set_aside += 1
             return missing
+
+    def _is_clear(self, size: int) -> bool:
+        """Tell whether a picture has room for sure, by a look that is not long ago and found plenty."""
+        is_fresh = 0 <= self._clock.boot() - self._looked_at < UNSEEN_S
+        self._leeway = self._leeway.less(size) if self._leeway and is_fresh else None
+        return self._leeway is not None
+
+    def _look(self, size: int, *, linked: bool) -> Shortage | None:
+        usage = self._usage()
+        missing = shortage(usage, self.limits, size=size, linked=linked)
+        self._leeway = leeway(usage, self.limits).less(size) if missing is None else None
+        self._looked_at = self._clock.boot()
+        return missing
 
     def _make(self, source: str, size: int, *, linked: bool) -> Shortage | None:
         missing = self._try(size, linked=linked)

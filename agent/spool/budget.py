@@ -45,6 +45,19 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Leeway:
+    """What may still come in without another look at the disk: a small part of the room that was found."""
+
+    size: int
+    items: int
+
+    def less(self, size: int) -> Leeway | None:
+        """Return what is left behind a picture of `size` bytes; None where it is time to look again."""
+        left = Leeway(self.size - size, self.items - 1)
+        return left if left.size >= 0 and left.items >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
 class Shortage:
     """What is missing for one more picture: so many bytes or items have to go, from the disk or from the books."""
 
@@ -58,6 +71,9 @@ class Shortage:
         return self.size < other.size or self.items < other.items
 
 
+LEEWAY_SHARE = 16
+MOST_UNSEEN = 31  # a batch, less the one for which was looked
+UNSEEN_S = 0.2  # and no longer: others write, too
 # Rows, their journal and a folder entry, generously: a picture that is only linked still costs this much disk.
 OVERHEAD_BYTES = 32_768
 # A folder for the picture, and what SQLite may need beside its file.
@@ -83,6 +99,15 @@ def shortage(usage: Usage, limits: Limits, *, size: int, linked: bool) -> Shorta
             items=usage.spool_items + 1 - limits.max_items,
         )
     return _on_disk(usage, limits, size=0 if linked else size, files=0 if linked else 1)
+
+
+def leeway(usage: Usage, limits: Limits) -> Leeway:
+    """Return what may come in without another look: of all that is free so little that others cannot make it wrong."""
+    size = min(limits.max_bytes - usage.spool_bytes, usage.free_bytes - limits.min_free_bytes)
+    items = limits.max_items - usage.spool_items
+    if usage.free_inodes is not None:
+        items = min(items, (usage.free_inodes - limits.min_free_inodes) // OVERHEAD_INODES)
+    return Leeway(size // LEEWAY_SHARE - MOST_UNSEEN * OVERHEAD_BYTES, min(items // LEEWAY_SHARE, MOST_UNSEEN))
 
 
 def _on_disk(usage: Usage, limits: Limits, *, size: int, files: int) -> Shortage | None:

@@ -9,7 +9,7 @@ from agent.frame import Position
 from agent.spool.records import Known, read_inode, stored_inode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from agent.spool.commits import Commits
     from agent.spool.reader import Reader
@@ -53,16 +53,18 @@ class History:
         row = self._reader.one("SELECT count(*) FROM known WHERE source = ?", source)
         return 0 if row is None else int(row[0])
 
-    def known_inode(self, source: str, inode: int, size: int, mtime_ns: int) -> str | None:
-        """Return the sha256 of a captured file that now has another name, or None."""
-        row = self._reader.one(
-            "SELECT sha256 FROM known WHERE inode = ? AND source = ? AND size = ? AND mtime_ns = ?",
-            stored_inode(inode),
+    def known_files(self, source: str, files: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int, int], str]:
+        """Return the sha256 of those files, by inode, size and time, that were captured, whatever their names now."""
+        asked = set(files)
+        inodes = [stored_inode(inode) for inode, _, _ in asked]
+        marks = ", ".join("?" * len(inodes))
+        rows = self._reader.all(
+            f"SELECT inode, size, mtime_ns, sha256 FROM known WHERE inode IN ({marks}) AND source = ?",  # noqa: S608 (only question marks are put in)
+            *inodes,
             source,
-            size,
-            mtime_ns,
         )
-        return None if row is None else str(row[0])
+        found = {(read_inode(row["inode"]), row["size"], row["mtime_ns"]): str(row["sha256"]) for row in rows}
+        return {file: found[file] for file in asked & found.keys()}
 
     def forget(self, source: str, paths: Sequence[str]) -> None:
         """Drop the memory of watched files that are gone."""

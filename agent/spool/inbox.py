@@ -10,13 +10,13 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from agent.clock import utc_text
 from agent.errors import SpoolFull, SpoolUnavailable, Wait
 from agent.spool import ledger
 from agent.spool.allowance import NoRoom
 from agent.spool.discard import set_aside
 from agent.spool.durable import remove
-from agent.spool.records import Opened, Staged, origin_text, stored_inode, stored_path, stored_stamp, upload_filename
+from agent.spool.records import Opened, Staged, stored_inode, upload_filename
+from agent.spool.rows import item_row
 
 if TYPE_CHECKING:
     import sqlite3
@@ -180,27 +180,10 @@ class Inbox:
         size = sum(one.draft.size for one in batch)
         if held + size > limits.max_bytes or items + len(batch) > limits.max_items:
             raise NoRoom(f"the spool is full: {items} pictures with {held} bytes wait")
+        connection.executemany(INSERT, (item_row(one, self._shelf.root) for one in batch))
+        ledger.count_all(connection, ((one.draft.source, ledger.CAPTURED, "", one.draft.size) for one in batch))
         for one in batch:
             draft = one.draft
-            connection.execute(
-                INSERT,
-                (
-                    one.id,
-                    draft.source,
-                    one.filename,
-                    stored_path(one.path, self._shelf.root),
-                    draft.media_type,
-                    draft.size,
-                    draft.sha256,
-                    draft.metadata,
-                    utc_text(draft.captured_at),
-                    origin_text(draft.origin),
-                    stored_path(one.beside, self._shelf.root) if one.beside else None,
-                    *stored_stamp(draft.stamp),
-                    draft.priority,
-                ),
-            )
-            ledger.count(connection, draft.source, ledger.CAPTURED, draft.size)
             if draft.refused is not None:
                 most = limits.quarantine_max_items
                 set_aside(connection, self._shelf.root, one.id, draft.source, draft.size, draft.refused, most=most)

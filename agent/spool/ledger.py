@@ -71,6 +71,16 @@ def count(
     connection.execute(COUNT, (source, what, reason, items, size))
 
 
+def count_all(connection: sqlite3.Connection, changes: Iterable[tuple[str, str, str, int]]) -> None:
+    """Add single items to their sources' columns, each `(source, what, reason, size)`; one statement a column."""
+    sums: dict[tuple[str, str, str], list[int]] = {}
+    for source, what, reason, size in changes:
+        total = sums.setdefault((source, what, reason), [0, 0])
+        total[0] += 1
+        total[1] += size
+    connection.executemany(COUNT, [(*column, items, size) for column, (items, size) in sums.items()])
+
+
 def held(connection: sqlite3.Connection) -> tuple[int, int]:
     """Return the bytes and the number of all items in the spool."""
     size, items = connection.execute(HELD).fetchone()

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import sqlite3
 
     from agent.clock import Stamp
-    from agent.frame import Receipt
 
 
 SMALLER = ".small"
+_encode = json.JSONEncoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,7 @@ class Staged:
 
 def upload_filename(source: str, captured_at: datetime, sequence: int, media_type: str) -> str:
     """Build `<source>-<UTC to ms>-<sequence>.<ext>`: the one place where the platform keeps source and time."""
-    moment = captured_at.astimezone(UTC)
-    stamp = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
+    stamp = utc_text(captured_at).replace("-", "").replace(":", "")
     return f"{source}-{stamp}-{sequence}.{EXTENSIONS[media_type]}"
 
 
@@ -144,7 +143,7 @@ def parse_filename(name: str) -> tuple[str, datetime, int] | None:
 
 def origin_text(origin: Origin | None) -> str | None:
     """Write an origin as JSON; names that are no UTF-8 survive as escaped surrogates."""
-    return None if origin is None else json.dumps(_origin_list(origin))
+    return None if origin is None else _encode(_origin_list(origin))
 
 
 def _origin_list(origin: Origin) -> list[object]:
@@ -223,24 +222,4 @@ def read_item(row: sqlite3.Row, root: Path) -> Item:
         reencoded=bool(row["reencoded"]),
         origin=read_origin(row["origin"]),
         beside=read_path(row["beside"], root) if row["beside"] else None,
-    )
-
-
-def receipt_row(item: Item, receipt: Receipt, delivered_at: datetime) -> tuple[object, ...]:
-    """Write the receipt of an item; the names of its columns are with the statement that inserts it."""
-    return (
-        item.id,
-        item.source,
-        item.filename,
-        item.size,
-        item.sha256,
-        receipt.result,
-        receipt.image_id,
-        receipt.batch_id,
-        receipt.storage_key,
-        item.attempts + 1,
-        item.outcome_unknown,
-        utc_text(item.captured_at),
-        utc_text(delivered_at),
-        os.fsencode(item.origin.path) if item.origin else None,
     )

@@ -139,7 +139,7 @@ class Spool:
             losses=losses,
             clock=clock,
         )
-        self.allowance = Allowance(limits, measure=self.usage, room=room, reserve=reserve)
+        self.allowance = Allowance(limits, measure=self.usage, room=room, reserve=reserve, clock=clock)
         self.inbox = Inbox(self._commits, shelf, self.allowance, claims=claims, losses=losses, arrived=self.arrived)
         self.outbox = Outbox(
             self._commits,

@@ -10,7 +10,7 @@ import pytest
 from agent.annotations.plan import AnnotationPlan
 from agent.clock import SystemClock
 from agent.sources import beneath
-from agent.sources.opening import Vanished, open_regular
+from agent.sources.opening import Vanished, open_below
 from agent.sources.sidecars import Sidecars
 
 LOOK = os.O_PATH | os.O_NOFOLLOW
@@ -82,12 +82,12 @@ def test_no_link_on_the_way_is_followed(watched: Path, tmp_path: Path, target: s
 @pytest.mark.usefixtures("how")
 def test_a_folder_that_is_swapped_for_a_link_leads_nowhere(watched: Path) -> None:
     """Between the scan and the opening a folder becomes a link to one outside: the file has vanished."""
-    with open_regular(watched / "day/hour/a.jpg", watched) as (descriptor, _):
+    with open_below(watched, "day/hour/a.jpg") as (descriptor, _):
         assert os.pread(descriptor, 100, 0) == b"inside"
     (watched / "day").rename(watched / "aside")
     (watched / "day").symlink_to("../secret")
     assert (watched / "day/hour/a.jpg").read_bytes() == b"outside"
-    with pytest.raises(Vanished), open_regular(watched / "day/hour/a.jpg", watched):
+    with pytest.raises(Vanished), open_below(watched, "day/hour/a.jpg"):
         pass
 
 
@@ -115,7 +115,7 @@ def test_what_is_no_regular_file_is_not_opened(watched: Path, kind: str) -> None
         path.symlink_to("hour/a.jpg")
     elif kind == "folder":
         path.mkdir()
-    with pytest.raises(Vanished), open_regular(path, watched):
+    with pytest.raises(Vanished), open_below(watched, "day/b.jpg"):
         pass
 
 

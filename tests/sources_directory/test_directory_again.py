@@ -248,7 +248,7 @@ def test_a_floor_that_is_reached_pauses_copies(still: YardMaker) -> None:
     assert "disk is nearly full" in next(entry["reason"] for entry in logs if entry["event"] == "intake_paused")
 
 
-@pytest.mark.parametrize("call", ["known", "known_inode"])
+@pytest.mark.parametrize("call", ["known", "known_files"])
 def test_a_spool_that_cannot_be_read_pauses_the_intake(
     still: YardMaker, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:

@@ -257,9 +257,10 @@ def test_a_watched_file_is_known_once_it_is_an_item(spool: Spool, tmp_path: Path
     mark = one.mark
     assert list(known) == ["a.jpg"]
     assert known["a.jpg"].is_at(mark.inode, mark.size, mark.mtime_ns)
-    assert spool.history.known_inode("door", mark.inode, mark.size, mark.mtime_ns) == one.sha256
-    assert spool.history.known_inode("gate", mark.inode, mark.size, mark.mtime_ns) is None
-    assert spool.history.known_inode("door", mark.inode, mark.size, mark.mtime_ns + 1) is None
+    file, later = (mark.inode, mark.size, mark.mtime_ns), (mark.inode, mark.size, mark.mtime_ns + 1)
+    assert spool.history.known_files("door", [later, file]) == {file: one.sha256}
+    assert spool.history.known_files("gate", [file]) == {}
+    assert spool.history.known_files("door", []) == {}
     spool.history.forget("door", ["a.jpg"])
     assert spool.history.known("door", ["a.jpg"]) == {}
 
@@ -270,7 +271,7 @@ def test_any_name_and_any_inode_can_be_marked(spool: Spool, inode: int) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
     spool.inbox.mark("door", Mark(name, inode, 7, 8, "digest"))
     assert spool.history.known("door", [name])[name].is_at(inode, 7, 8)
-    assert spool.history.known_inode("door", inode, 7, 8) == "digest"
+    assert spool.history.known_files("door", [(inode, 7, 8)]) == {(inode, 7, 8): "digest"}
     assert spool.accounts() == {}
 
 

@@ -78,7 +78,9 @@ def test_a_link_without_a_row_is_adopted_after_a_salvage(tmp_path: Path) -> None
         assert (item.filename, item.beside) == (staged.filename, staged.beside)
         assert "0 .5 .5 1 1" in item.metadata
         status = (tmp_path / "a.jpg").stat()
-        assert spool.history.known_inode("door", status.st_ino, status.st_size, status.st_mtime_ns) == item.sha256
+        assert spool.history.known_files("door", [(status.st_ino, status.st_size, status.st_mtime_ns)]) == {
+            (status.st_ino, status.st_size, status.st_mtime_ns): item.sha256
+        }
         spool.outbox.deliver(item, Receipt(item.id, "delivered"))
         assert (tmp_path / "a.jpg").exists()
         check(tmp_path / "spool")
