@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.annotations.metadata import retimed
@@ -12,6 +13,7 @@ from agent.app.deployed import deployed
 from agent.app.drain import DrainParts
 from agent.app.intake import IntakeParts
 from agent.app.operations import Operations
+from agent.config.sources import WatchSettings
 from agent.health import Pulse
 from agent.housekeeping import Housekeeping
 from agent.identity import key_holder
@@ -149,6 +151,14 @@ class House:
         """Return the plans of all watched directories."""
         select = self._settings.select
         return [watch_plan(watch, select_plan(watch, select)) for watch in self._settings.watch]
+
+    def watch_plan_of(self, folder: Path) -> WatchPlan:
+        """Return the plan of the watched directory that a folder is, or how it would be watched with the defaults."""
+        for plan in self.watch_plans():
+            if Path(os.path.realpath(plan.root)) == folder:
+                return plan
+        watch = WatchSettings(path=folder, name="folder")
+        return watch_plan(watch, select_plan(watch, self._settings.select))
 
     def _housekeeping(self, spool: Spool) -> Housekeeping:
         folders = [spool.directory / "items", *(watch.path / HIDDEN for watch in self._settings.watch)]

@@ -20,6 +20,7 @@ VERBS = (
     "queue",
     "receipt",
     "explain",
+    "select",
     "annotations",
     "reconcile",
     "camera",
