@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 THUMBNAIL = 240  # pixels: two columns of them fit a screen
 
 
-@click.group("select")
+@click.group("select", epilog=examples("select report /srv/pictures"))
 def command() -> None:
     """Try which pictures are worth the link."""
 
