@@ -15,7 +15,7 @@ LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture fmt bench build deb lock clean
+.PHONY: help run test check torture fmt bench docs build deb lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ fmt: $(READY) ## Format the code, and mend what can be mended
 
 bench: $(READY) ## Measure the agent beside curl
 	@$(VENV)/bin/python benchmarks/watch.py $(ARGS)
+
+docs: $(READY) ## Write the pages in docs/reference that are made from the code
+	@$(VENV)/bin/python docs/generate.py
 
 build: $(READY) ## Build wheel and source archive into dist/
 	@$(RUN) hatchling build --clean

@@ -54,7 +54,7 @@ class Verbs(click.Group):
     cls=Verbs,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: acusight-agent -c config.toml run",
+    epilog="\b\nExample:\n  acusight-agent -c config.toml run",
 )
 @click.option(
     "-c",

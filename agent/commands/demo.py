@@ -19,7 +19,7 @@ PORT = 8600
 NEEDED = ("cv2", "multipart", "starlette", "uvicorn")
 
 
-@click.command("demo", epilog="Examples: acusight-agent demo; acusight-agent demo --once")
+@click.command("demo", epilog="\b\nExamples:\n  acusight-agent demo\n  acusight-agent demo --once")
 @click.option("--once", is_flag=True, help="A tour of half a minute with an outage; 0 if every byte arrived.")
 @click.option(
     "--dir",

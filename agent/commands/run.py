@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent.pipeline import Pipeline
 
 
-@click.command("run", epilog="Examples: acusight-agent run; acusight-agent -c config.toml run --once")
+@click.command("run", epilog="\b\nExamples:\n  acusight-agent run\n  acusight-agent -c config.toml run --once")
 @click.option("-c", "--config", "given", type=click.Path(path_type=Path, dir_okay=False), help="Configuration file.")
 @click.option("--once", is_flag=True, help="Take what is there now, send it, and end.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent; send and store nothing.")

@@ -27,7 +27,7 @@ LOOK_EVERY_S = 0.2
 
 @click.command(
     "upload",
-    epilog="Examples: acusight-agent upload part.jpg; acusight-agent upload --wait --source bench *.jpg",
+    epilog="\b\nExamples:\n  acusight-agent upload part.jpg\n  acusight-agent upload --wait --source bench *.jpg",
 )
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("-c", "--config", "given", type=click.Path(path_type=Path, dir_okay=False), help="Configuration file.")

@@ -10,7 +10,7 @@ import click
 from agent import __version__
 
 
-@click.command("version", epilog="Example: acusight-agent version --json")
+@click.command("version", epilog="\b\nExample:\n  acusight-agent version --json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> None:
     """Print the versions of the agent and of Python."""
