@@ -22,9 +22,10 @@ FLUSH_S = 0.01
 
 @contextmanager
 def slow_flushes(agent: Agent, trace: Path) -> Iterator[None]:
-    """Have every fsync and fdatasync of a running agent take `FLUSH_S` longer."""
-    delay = f"inject=fsync,fdatasync:delay_enter={int(FLUSH_S * 1e6)}"
-    line = ["strace", "-f", "-qq", "-o", str(trace), "-e", "trace=fsync,fdatasync", "-e", delay, "-p", str(agent.pid)]
+    """Have every flush of a running agent take `FLUSH_S` longer."""
+    calls = "fsync,fdatasync,syncfs"
+    delay = f"inject={calls}:delay_enter={int(FLUSH_S * 1e6)}"
+    line = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={calls}", "-e", delay, "-p", str(agent.pid)]
     tracer = subprocess.Popen(line)
     try:
         until(lambda: all(_tracer(task) == tracer.pid for task in Path(f"/proc/{agent.pid}/task").iterdir()))

@@ -32,7 +32,7 @@ def test_a_card_that_takes_ten_milliseconds_a_flush_keeps_up(tmp_path: Path) -> 
             house.settled(FILES + FRAMES)
         taken = pictures_a_second(agent, "belt")
         agent.stop()
-        assert flushes(tmp_path / "trace") >= FILES
+        assert FILES / 4 <= flushes(tmp_path / "trace") <= 2 * FILES
         house.check([*digests, *frames])
         sys.stdout.write(f"10 ms a flush: {files:.0f} files a second, {taken:.0f} frames a second\n")
         assert files > 15
