@@ -36,6 +36,8 @@ def scenes(draw: st.DrawFn) -> tuple[int, int, list[Pixels]]:
     for _ in range(draw(st.integers(1, 4))):
         left, top = draw(st.floats(0, width - 2)), draw(st.floats(0, height - 2))
         right, bottom = draw(st.floats(left + 2, width)), draw(st.floats(top + 2, height))
+        # What differs by less than a format writes is one line twice, and counts once.
+        left, top, right, bottom = (round(side, 2) for side in (left, top, right, bottom))
         score = draw(st.integers(1, 99)) / 100
         boxes.append(Pixels(left, top, right, bottom, draw(st.integers(0, 1)), score))
     return width, height, boxes
@@ -58,7 +60,7 @@ def test_every_format_is_written_here() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(scene=scenes())
 def test_a_box_comes_back_within_a_pixel(form: tuple[str, str], scene: tuple[int, int, list[Pixels]]) -> None:
     """Whatever is written in any format is recognised, lies within 0..1, and is where it was, named as it was."""
@@ -75,7 +77,7 @@ def test_a_box_comes_back_within_a_pixel(form: tuple[str, str], scene: tuple[int
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(scene=scenes())
 def test_a_box_beyond_an_edge_is_cut_there(form: tuple[str, str], scene: tuple[int, int, list[Pixels]]) -> None:
     """A detector's overshoot ends at the edge; what lies outside altogether is dropped and counted."""
@@ -106,7 +108,7 @@ def test_boxes_of_either_space_lie_on_the_same_pixels(form: tuple[str, str], ori
         assert found.geometry == pytest.approx((0.2, 0.3, 0.2, 0.4), abs=2e-6)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(scene=scenes())
 def test_another_library_reads_the_same(scene: tuple[int, int, list[Pixels]], tmp_path_factory: object) -> None:
     """globox, which nobody here wrote, finds the same boxes in the same files."""
@@ -135,7 +137,7 @@ def test_another_library_reads_the_same(scene: tuple[int, int, list[Pixels]], tm
             assert one.class_value == name
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(scene=scenes())
 def test_what_another_library_writes_is_read(scene: tuple[int, int, list[Pixels]], tmp_path_factory: object) -> None:
     """Files that globox wrote are recognised and say what it was told."""

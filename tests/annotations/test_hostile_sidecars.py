@@ -44,14 +44,14 @@ def judged(name: str, data: bytes, formats: tuple[str, ...] = ()) -> None:
         assert annotation.confidence is None or 0 <= annotation.confidence <= 1
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(SUFFIXES), st.sampled_from([(), *((name,) for name in NAMES)]))
 def test_any_bytes_are_judged(data: bytes, suffix: str, formats: tuple[str, ...]) -> None:
     """No file, whatever it is called and read as, brings another error than a refusal."""
     judged(f"belt{suffix}", data, formats)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_a_damaged_file_is_judged(data: st.DataObject) -> None:
     """A real file with bytes cut out, doubled, or replaced is labels or a refusal, as itself and as any other."""
@@ -65,7 +65,7 @@ def test_a_damaged_file_is_judged(data: st.DataObject) -> None:
     judged(path.name, bytes(content), formats)
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, deadline=None)
 @given(st.data())
 def test_a_value_of_the_wrong_kind_is_judged(data: st.DataObject) -> None:
     """Any one value of a JSON sidecar may be anything at all."""
