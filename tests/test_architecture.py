@@ -39,11 +39,12 @@ FENCES = {
     "numpy": PIXELS,
     "watchdog": ("sources/notices.py",),
     "sqlite3": ("spool/",),
-    "starlette": ("sandbox/",),
-    "uvicorn": ("sandbox/",),
+    "starlette": ("sandbox/", "page/"),
+    "uvicorn": ("sandbox/", "page/"),
+    "prometheus_client": ("page/",),
     "multipart": ("sandbox/",),
     "requests": (),
-    "asyncio": ("sandbox/",),
+    "asyncio": ("sandbox/", "page/"),
     "rich": (),
     "pickle": (),
 }
@@ -64,7 +65,17 @@ NAMES = {
 }
 # What a module must not be called: a name says what is in it.
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler", "handlers", "misc", "lib"}
-NOT_IN_THE_DAEMON = {"cv2", "numpy", "starlette", "uvicorn", "multipart", "rich", "respx", "pytest"}
+NOT_IN_THE_DAEMON = {
+    "prometheus_client",
+    "cv2",
+    "numpy",
+    "starlette",
+    "uvicorn",
+    "multipart",
+    "rich",
+    "respx",
+    "pytest",
+}
 
 
 @cache

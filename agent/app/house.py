@@ -20,6 +20,7 @@ from agent.identity import key_holder
 from agent.logbook import Logbook
 from agent.pipeline import Pipeline
 from agent.plans import select_plan, spool_limits, spool_policies, watch_plan
+from agent.previews import Previews, previews_folder
 from agent.sources.grammar import parse_source
 from agent.spool.shelf import HIDDEN
 from agent.spool.spool import Spool
@@ -28,11 +29,14 @@ from agent.tls import secured
 from agent.workers import Nursery, Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.clock import Clock
     from agent.config.environment import Environment
     from agent.config.load import Configuration
     from agent.pictures.studio import PictureChild
     from agent.sources.drafting import Drafter, WatchPlan
+    from agent.spool.records import Staged
 
 
 class House:
@@ -57,6 +61,7 @@ class House:
         self.stop = Stop()
         self.pulse = Pulse(clock)
         self.logbook = Logbook(clock)
+        self._previews = previews_of(configuration, clock)
         self._intake = IntakeParts(
             self._settings,
             environment,
@@ -136,8 +141,13 @@ class House:
             owner=owner,
             note=note,
             policies=spool_policies(self._settings) if owner else None,
-            captured=self.logbook.captured,
+            captured=self._captured,
         )
+
+    def _captured(self, batch: Sequence[Staged]) -> None:
+        self.logbook.captured(batch)
+        if self._previews is not None:
+            self._previews.captured(batch)
 
     def drafter(self, plan: WatchPlan, darkroom: PictureChild) -> Drafter:
         """Make what turns files into drafts."""
@@ -165,3 +175,10 @@ class House:
         return Housekeeping(
             spool, spool.reconciler(self._intake.examiner()), folders, stop=self.stop, clock=self._clock
         )
+
+
+def previews_of(configuration: Configuration, clock: Clock) -> Previews | None:
+    """Return what keeps sources' last pictures, where there is a memory file system to keep them on."""
+    if configuration.state_file.is_relative_to(configuration.spool_dir):
+        return None
+    return Previews(previews_folder(configuration.state_file), clock=clock)

@@ -17,6 +17,8 @@ VERBS = (
     "run",
     "upload",
     "status",
+    "page",
+    "metrics",
     "queue",
     "receipt",
     "explain",

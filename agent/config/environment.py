@@ -35,6 +35,8 @@ class Environment:
     notify_socket: str | None = None
     watchdog_usec: int | None = None
     watchdog_pid: int | None = None
+    listen_fds: int | None = None
+    listen_pid: int | None = None
     journal_stream: str | None = None
     invocation_id: str | None = None
     no_color: bool = False
@@ -60,6 +62,8 @@ def parse_environment(variables: Mapping[str, str], working_directory: Path) -> 
         notify_socket=variables.get("NOTIFY_SOCKET") or None,
         watchdog_usec=_number(variables.get("WATCHDOG_USEC")),
         watchdog_pid=_number(variables.get("WATCHDOG_PID")),
+        listen_fds=_number(variables.get("LISTEN_FDS")),
+        listen_pid=_number(variables.get("LISTEN_PID")),
         journal_stream=variables.get("JOURNAL_STREAM") or None,
         invocation_id=variables.get("INVOCATION_ID") or None,
         no_color=bool(variables.get("NO_COLOR")),

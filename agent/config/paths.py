@@ -27,6 +27,7 @@ PATH_KEYS = {
     "camera": ("source",),
     "annotator": ("classes", "model_file"),
     "spool": ("dir",),
+    "page": ("token_file",),
     "models": ("dir",),
 }
 _NO_FILE = re.compile(r"[0-9]+|[a-z][a-z0-9+.-]*:.*", re.DOTALL)  # a camera's number, a URL, `gst:`, `cmd:`

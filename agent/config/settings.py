@@ -16,6 +16,7 @@ from agent.config.annotators import AnnotatorSettings
 from agent.config.device_key import checked_key
 from agent.config.fields import Bytes, FilePath, Seconds, Section, Timeout, Word
 from agent.config.operator import CheckinSettings, ModelsSettings
+from agent.config.page import PageSettings
 from agent.config.selection import SelectSettings
 from agent.config.sources import CameraSettings, WatchSettings  # noqa: TC001 (pydantic reads the annotations)
 from agent.config.timetable import TimetableSettings, check_timetable
@@ -204,4 +205,5 @@ class Settings(Section):
     upload: UploadSettings = Field(default=UploadSettings(), description="How pictures are sent.")
     checkin: CheckinSettings = Field(default=CheckinSettings(), description="How the platform hears of this device.")
     models: ModelsSettings = Field(default=ModelsSettings(), description="Models that the platform deploys.")
+    page: PageSettings = Field(default=PageSettings(), description="The status page, a process of its own.")
     log: LogSettings = Field(default=LogSettings(), description="What is logged, and how.")
