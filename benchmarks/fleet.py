@@ -100,7 +100,8 @@ def simulate(scenario: Scenario, name: str, count: int, seed: int = 1) -> Outcom
     after = [share for bucket, share in enumerate(load) if bucket * bucket_s >= ends + PARDON_S]
     first = load[int(ends // bucket_s) : int(ends // bucket_s) + 1]
     drain = (drained_at - ends) / ideal if drained_at is not None else None
-    return Outcome(max(after, default=load[-1]), max(first, default=load[-1]), drain, fairness, load, time.perf_counter() - began)
+    peak, first_peak = max(after, default=load[-1]), max(first, default=load[-1])
+    return Outcome(peak, first_peak, drain, fairness, load, time.perf_counter() - began)
 
 
 def _waiting(devices: list[Device], now: float) -> int:
