@@ -21,8 +21,8 @@ def prose(page: Path) -> str:
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """Return the anchors that a page's headings get: lower case, no punctuation, dashes for spaces."""
-    found: list[str] = []
+    """Return the anchors that a page names, and those that its headings get: lower case, dashes for spaces."""
+    found: list[str] = re.findall(r'<a id="([^"]+)"></a>', prose(page))
     for heading in re.findall(r"^#+ +(.+?) *$", prose(page), flags=re.MULTILINE):
         words = re.sub(r"\]\([^)]*\)", "", heading).lower()
         anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")

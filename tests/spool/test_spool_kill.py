@@ -140,6 +140,7 @@ def sweep_events(tmp_path: Path, outbox: type[Outbox] = Outbox, inbox: type[Inbo
     pytest.fail("the work never came to its end")
 
 
+@pytest.mark.timeout(180)
 def test_i1_i2_i3_a_kill_at_any_touch_of_the_disk_loses_nothing(tmp_path: Path) -> None:
     """Whatever the daemon had in hand, every promise is kept, every original covered, every figure true."""
     assert sweep_events(tmp_path) > 60
