@@ -46,7 +46,7 @@ def says_when_it_is_ready(box: Appliance) -> str:
     box.run("systemctl", "enable", "--now", UNIT, "acusight-agent-key.path", check=False)
     took = time.monotonic() - began
     expect(box.is_active() and box.show("Type") == "notify", box.journal_tail())
-    until(lambda: "waiting" in box.show("StatusText"), PATIENCE_S, lambda: f"STATUS={box.show('StatusText')!r}")
+    until(lambda: "HEALTHY" in box.show("StatusText"), PATIENCE_S, lambda: f"STATUS={box.show('StatusText')!r}")
     return f"ready after {took:.1f} s, STATUS={box.show('StatusText')}"
 
 
@@ -131,7 +131,7 @@ def takes_a_new_key(box: Appliance) -> str:
     box.write("/root/platform_key", NEW_KEY)
     box.platform("restart")
     box.place("rekeyed.png", png(600))
-    until(lambda: "paused" in box.show("StatusText"), PATIENCE_S, lambda: box.show("StatusText"))
+    until(lambda: "denied" in box.show("StatusText"), PATIENCE_S, lambda: box.show("StatusText"))
     box.put_key(NEW_KEY)
     replaced = box.until_all_arrived()
     box.run("rm", KEY_FILE)
