@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from agent.config.settings import Settings
+    from agent.outline import Outline
     from agent.spool.ledger import Account
 
 CAMERA = "camera"
@@ -62,43 +62,43 @@ class Input:
 
 
 def inputs(
-    settings: Settings, state: Mapping[str, Any] | None, accounts: Mapping[str, Account], last: Mapping[str, str]
+    outline: Outline, state: Mapping[str, Any] | None, accounts: Mapping[str, Account], last: Mapping[str, str]
 ) -> tuple[Input, ...]:
     """Return every source that is configured, then those that only the ledger knows: put in by hand, or gone since.
 
     `last` has the capture time of each source's last picture.
     """
-    configured = [*_cameras(settings, state or {}), *_folders(settings, state or {})]
+    configured = [*_cameras(outline, state or {}), *_folders(outline, state or {})]
     names = {one.name for one in configured}
     others = (Input(name=name, kind=BY_HAND, **_pace(state or {}, name)) for name in accounts if name not in names)
     return tuple(replace(one, last_at=last.get(one.name)) for one in (*configured, *others))
 
 
-def _cameras(settings: Settings, state: Mapping[str, Any]) -> Iterator[Input]:
-    for camera in settings.camera:
-        told = _table(_table(state, "cameras"), camera.name)
+def _cameras(outline: Outline, state: Mapping[str, Any]) -> Iterator[Input]:
+    for name, asked_fps in outline.cameras.items():
+        told = _table(_table(state, "cameras"), name)
         bad = told.get("bad")
         yield Input(
-            name=camera.name,
+            name=name,
             kind=CAMERA,
             shown=str(told.get("source", "")),
             open=bool(told.get("opened")),
             ended=bool(told.get("ended")),
             problem=str(told.get("problem") or ""),
-            asked_fps=round(1 / camera.period_s, 4) if camera.period_s > 0 else None,
+            asked_fps=asked_fps,
             restarts=_count(told.get("restarts")),
             seen=_count(told.get("seen")),
             bad=sum(map(_count, bad.values())) if isinstance(bad, dict) else 0,
             format=str(told.get("got") or ""),
-            **_pace(state, camera.name),
+            **_pace(state, name),
         )
 
 
-def _folders(settings: Settings, state: Mapping[str, Any]) -> Iterator[Input]:
+def _folders(outline: Outline, state: Mapping[str, Any]) -> Iterator[Input]:
     paused = _table(state, "intake_paused")
-    for watch in settings.watch:
-        problem = str(paused.get(watch.name, ""))
-        yield Input(name=watch.name, kind=FOLDER, shown=str(watch.path), problem=problem, **_pace(state, watch.name))
+    for name, path in outline.folders.items():
+        problem = str(paused.get(name, ""))
+        yield Input(name=name, kind=FOLDER, shown=path, problem=problem, **_pace(state, name))
 
 
 def _pace(state: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from agent.chronicle import Sample
     from agent.clock import Clock
-    from agent.config.load import Configuration
+    from agent.outline import Outline
     from agent.outlook import Outlook
     from agent.spool.ledger import Account
 
@@ -49,17 +49,17 @@ SELECT * FROM (SELECT source, captured_at FROM receipt ORDER BY item_id DESC LIM
 OLDEST_WAITING = "SELECT filename, captured_at FROM item WHERE state = 'waiting' ORDER BY id LIMIT 1"
 
 
-def look(configuration: Configuration, *, clock: Clock | None = None, meter: DeviceMeter | None = None) -> Status:
-    """Look at the agent of a configuration; a spool that was never used is an empty one."""
-    clock, directory = clock or SystemClock(), configuration.spool_dir
+def look(outline: Outline, *, clock: Clock | None = None, meter: DeviceMeter | None = None) -> Status:
+    """Look at the agent that an outline is of; a spool that was never used is an empty one."""
+    clock, directory = clock or SystemClock(), outline.spool_dir
     running = is_owned(directory)
     note = owner_note(directory).get("state_file")
     state = read_state(Path(note)) if running and isinstance(note, str) else None
-    samples = read_chronicle(chronicle_path(configuration.state_file), clock.boot())
+    samples = read_chronicle(chronicle_path(outline.state_file), clock.boot())
     device = (meter or DeviceMeter(existing(directory))).look()
     seen: dict[str, Any] = {"running": running, "state": state, "device": device, "samples": tuple(samples)}
     if not _is_there(directory / INDEX):
-        return _judged(configuration, clock, seen, sent={}, last={})
+        return _judged(outline, clock, seen, sent={}, last={})
     reader = Reader(directory)
     try:
         newest, oldest = _newest(state) or reader.one(NEWEST_RECEIPT), reader.one(OLDEST_WAITING)
@@ -71,13 +71,13 @@ def look(configuration: Configuration, *, clock: Clock | None = None, meter: Dev
             "actions": tuple(read_errands(reader)),
         }
         last = {row["source"]: row["captured_at"] for row in reader.all(LAST_PICTURES)}
-        return _judged(configuration, clock, seen, sent=read_sent(reader), last=last)
+        return _judged(outline, clock, seen, sent=read_sent(reader), last=last)
     finally:
         reader.close()
 
 
 def _judged(
-    configuration: Configuration,
+    outline: Outline,
     clock: Clock,
     seen: dict[str, Any],
     *,
@@ -85,7 +85,7 @@ def _judged(
     last: Mapping[str, str],
 ) -> Status:
     """Put together what was seen and what follows from it."""
-    settings, accounts, now = configuration.settings, seen.get("accounts", {}), clock.boot()
+    accounts, now = seen.get("accounts", {}), clock.boot()
     state, running, paused_since = seen["state"], seen["running"], seen.get("paused_since")
     waiting = sum(account.waiting for account in accounts.values())
     judged = judge(
@@ -94,25 +94,25 @@ def _judged(
             running=running,
             waiting=waiting,
             quarantined=sum(account.quarantined for account in accounts.values()),
-            spool_share=share_of(accounts.values(), settings.spool.max_bytes, settings.spool.max_items),
+            spool_share=share_of(accounts.values(), outline.max_bytes, outline.max_items),
             paused_since=paused_since,
             device=seen["device"],
         )
     )
     return Status(
         **seen,
-        spool_dir=configuration.spool_dir,
+        spool_dir=outline.spool_dir,
         boot_s=now,
         wall=clock.wall(),
         judgement=judged,
-        tariff=facts(settings.upload.tariff(), sent, clock.wall().astimezone()),
-        outlook=_outlook(configuration, accounts, seen["samples"], now, waiting, running=running),
-        inputs=inputs(settings, state, accounts, last),
+        tariff=facts(outline.tariff, sent, clock.wall().astimezone()),
+        outlook=_outlook(outline, accounts, seen["samples"], now, waiting, running=running),
+        inputs=inputs(outline, state, accounts, last),
     )
 
 
 def _outlook(
-    configuration: Configuration,
+    outline: Outline,
     accounts: Mapping[str, Account],
     samples: Sequence[Sample],
     now: float,
@@ -120,10 +120,10 @@ def _outlook(
     *,
     running: bool,
 ) -> Outlook:
-    present, limits = sample_of(accounts, now), configuration.settings.spool
+    present, limits = sample_of(accounts, now), outline
     room = limits.max_bytes - present.held_bytes
     try:
-        disk = os.statvfs(existing(configuration.spool_dir))
+        disk = os.statvfs(existing(outline.spool_dir))
         room = min(room, disk.f_bavail * disk.f_frsize - limits.min_free_bytes)
     except OSError:
         pass

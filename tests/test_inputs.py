@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from agent.config.settings import Settings
 from agent.inputs import Input, inputs
+from agent.outline import Outline
 from agent.spool.ledger import Account
 
-SETTINGS = Settings.model_validate(
-    {
-        "watch": [{"path": "/srv/captures"}],
-        "camera": [{"name": "gate", "source": "0", "fps": 0.5}, {"name": "belt", "source": "a.avi", "interval_s": 0}],
-    }
+OUTLINE = Outline(
+    spool_dir=Path("/spool"),
+    state_file=Path("/run/state.json"),
+    max_bytes=1,
+    max_items=1,
+    min_free_bytes=0,
+    cameras={"gate": 0.5, "belt": None},
+    folders={"captures": "/srv/captures"},
 )
 STATE: dict[str, Any] = {
     "cameras": {
@@ -31,7 +35,7 @@ STATE: dict[str, Any] = {
 
 def found(state: dict[str, Any] | None, accounts: dict[str, Account] | None = None) -> dict[str, Input]:
     """Return the sources by name."""
-    return {one.name: one for one in inputs(SETTINGS, state, accounts or {}, {"gate": "2026-03-14T08:15:02.417Z"})}
+    return {one.name: one for one in inputs(OUTLINE, state, accounts or {}, {"gate": "2026-03-14T08:15:02.417Z"})}
 
 
 def test_every_source_is_told_with_what_is_asked_of_it() -> None:

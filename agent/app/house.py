@@ -18,6 +18,7 @@ from agent.health import Pulse
 from agent.housekeeping import Housekeeping
 from agent.identity import key_holder
 from agent.logbook import Logbook
+from agent.outline import noted, outline_of
 from agent.pipeline import Pipeline
 from agent.plans import select_plan, spool_limits, spool_policies, watch_plan
 from agent.previews import Previews, previews_folder
@@ -132,7 +133,9 @@ class House:
 
     def open_spool(self, *, owner: bool) -> Spool:
         """Open the configured spool."""
-        note = json.dumps({"pid": os.getpid(), "state_file": str(self._configuration.state_file)})
+        given = self._configuration
+        outline = noted(outline_of(given), given.mark)
+        note = json.dumps({"pid": os.getpid(), "state_file": str(given.state_file), "outline": outline})
         return Spool(
             self._configuration.spool_dir,
             spool_limits(self._settings.spool),

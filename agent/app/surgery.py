@@ -12,6 +12,7 @@ from agent.doctor.checkup import Check, examine
 from agent.doctor.person import access_of, daemon_user
 from agent.doctor.visit import STEP_S, visit
 from agent.errors import AgentError
+from agent.outline import outline_of
 from agent.plans import camera_plan, spool_limits
 from agent.sources.grammar import parse_source
 from agent.sources.trial import try_source
@@ -146,6 +147,6 @@ def _state(found: Configuration) -> dict[str, Any] | None:
 
 def _held_bytes(found: Configuration) -> int:
     try:
-        return sum(account.held_bytes for account in look(found).accounts.values())
+        return sum(account.held_bytes for account in look(outline_of(found)).accounts.values())
     except AgentError:
         return 0

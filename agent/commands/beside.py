@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.config.load import Configuration
+    from agent.outline import Outline
     from agent.spool.orders import Orders
     from agent.spool.reader import Reader
 
@@ -41,6 +42,27 @@ def examples(*lines: str) -> str:
 def safe(text: object) -> str:
     """Return what may be printed: servers write reasons, and people name files."""
     return printable(redacted(str(text)))
+
+
+def outlined(path: Path | None) -> Outline:
+    """Return what a look at the agent needs: as its owner noted it where that still holds, else of the configuration.
+
+    Only the latter takes the time to check the configuration, and says what is wrong with it.
+    """
+    from agent.config.environment import read_environment
+    from agent.config.mark import trace
+    from agent.outline import outline_of, read_noted
+    from agent.spool.ownership import owner_note
+
+    environment = read_environment()
+    if (found := trace(path, environment)) is not None:
+        note = owner_note(found.spool_dir).get("outline")
+        known = read_noted(note, found.mark, spool_dir=found.spool_dir, state_file=found.state_file)
+        if known is not None:
+            return known
+    from agent.config.load import load
+
+    return outline_of(load(path, environment))
 
 
 @contextmanager

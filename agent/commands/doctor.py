@@ -90,13 +90,14 @@ def _bundle(out: Path, surgery: Surgery, findings: Sequence[Finding], environmen
 
     from agent.config.effective import effective_text
     from agent.doctor.bundle import journal, secrets_of, told, versions, write_bundle
+    from agent.outline import outline_of
     from agent.status import look
 
     found = surgery.read.configuration
     absent = "\n".join(surgery.read.problems)
     parts = {
         "doctor.json": _document(findings),
-        "status.json": told(lambda: json.dumps(look(found).as_json(), indent=2)) if found else absent,
+        "status.json": told(lambda: json.dumps(look(outline_of(found)).as_json(), indent=2)) if found else absent,
         "configuration.txt": effective_text(found) if found else absent,
         "versions.txt": versions(),
         "journal.txt": journal(environment.children),

@@ -26,8 +26,7 @@ Examples:
 @click.pass_obj
 def command(inherited: Path | None, given: Path | None, textfile: Path | None) -> None:
     """Print what the status page has at /metrics, without the page. Works whether the agent runs or not."""
-    from agent.config.environment import read_environment
-    from agent.config.load import load
+    from agent.commands.beside import outlined
     from agent.status import look
 
     try:
@@ -36,7 +35,7 @@ def command(inherited: Path | None, given: Path | None, textfile: Path | None) -
         raise UsageError(
             f"the metrics need {error.name}, which is not installed", remedy="pip install 'acusight-agent[page]'"
         ) from error
-    content, _ = exposition(look(load(given or inherited, read_environment())))
+    content, _ = exposition(look(outlined(given or inherited)))
     if textfile is None:
         click.echo(content, nl=False)
         return

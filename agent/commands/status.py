@@ -34,16 +34,15 @@ def command(inherited: Path | None, given: Path | None, *, as_json: bool, watch:
 
     Ends with 3 when no agent runs; with --watch it goes on, and says so.
     """
-    from agent.config.environment import read_environment
-    from agent.config.load import load
+    from agent.commands.beside import outlined
     from agent.device import DeviceMeter
     from agent.status import existing, look
 
-    configuration = load(given or inherited, read_environment())
-    meter = DeviceMeter(existing(configuration.spool_dir))
+    outline = outlined(given or inherited)
+    meter = DeviceMeter(existing(outline.spool_dir))
 
     def seen() -> Status:
-        return look(configuration, meter=meter)
+        return look(outline, meter=meter)
 
     if watch:
         from agent.commands.screen import repeat

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.config.device_key import open_to_others
 from agent.config.lines import KeyPath, key_lines, line_of
+from agent.config.mark import LARGEST
 from agent.config.problems import Problem
 from agent.config.regular import read_regular
 from agent.errors import ConfigError
@@ -17,7 +18,6 @@ from agent.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LARGEST = 256 * 1024  # bytes; a real one has some 5,000
 _POSITION = re.compile(r" \((?:at line (?P<line>\d+), column (?P<column>\d+)|at end of document)\)")
 
 
@@ -49,7 +49,7 @@ class Document:
 
 def read_document(path: Path) -> Document | Problem:
     """Read and parse the file at `path`; return the problem where it is no TOML. ConfigError: it cannot be read."""
-    found = read_regular(path, "configuration", largest=_LARGEST)
+    found = read_regular(path, "configuration", largest=LARGEST)
     if found is None:
         raise ConfigError(f"there is no configuration {path}", remedy=f"Write one: acusight-agent config init {path}")
     raw, mode = found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr, ValidationError
@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError
 from agent.config.conflicts import conflicts
 from agent.config.device_key import DeviceKeySource, read_device_key
 from agent.config.document import Document, read_document
+from agent.config.mark import mark_of
 from agent.config.overrides import Overrides
 from agent.config.paths import SYSTEM_CONFIG, anchored, find_config, spool_dir, state_file
 from agent.config.problems import Problem, key_text, sentence
@@ -30,8 +31,9 @@ _ECHOES = {"default_factory_not_called"}  # of an error in the key that the defa
 class Configuration:
     """Everything that was configured, resolved.
 
-    `path` is the file that was read, None where there was none. `device_key` is the key at the time of loading, None
-    where there is none yet; `device_key_source` says where it came from, and can be read again.
+    `path` is the file that was read, None where there was none; by `mark` the whole is known again. `device_key` is the
+    key at the time of loading, None where there is none yet; `device_key_source` says where it came from, and can be
+    read again.
     """
 
     settings: Settings
@@ -40,6 +42,7 @@ class Configuration:
     device_key_source: DeviceKeySource
     spool_dir: Path
     state_file: Path
+    mark: str = ""
 
 
 def load(path: Path | None, environment: Environment) -> Configuration:
@@ -71,14 +74,16 @@ def _examined(given: Path | None, environment: Environment) -> Configuration | l
         return [document]
     overrides = Overrides(environment.overrides)
     problems = [*overrides.problems, *filter(None, [document.exposure()])]
-    settings, faults = _settings(_merged(document, overrides, environment))
+    tables = _merged(document, overrides, environment)
+    mark = mark_of(tables, document.mode)  # before anything is read that it stands for
+    settings, faults = _settings(tables)
     for key, message in faults:
         variable = overrides.variable(key)
         problems.append(Problem(variable, message) if variable else document.problem(key, message))
     if settings is None or problems:
         return sorted(problems, key=lambda problem: problem.line or 0)
     try:
-        return _resolved(settings, document, overrides, environment)
+        return replace(_resolved(settings, document, overrides, environment), mark=mark)
     except ConfigError as error:
         return [Problem("", str(error))]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agent.clock import SystemClock
 from agent.device import DeviceMeter
 from agent.errors import Wait
+from agent.outline import outline_of
 from agent.previews import Preview, previews_folder, read_preview
 from agent.spool.reader import Reader
 from agent.spool.records import read_path
@@ -61,13 +62,14 @@ class Window:
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
+        self._outline = outline_of(configuration)
         self._clock = SystemClock()
         self._meter = DeviceMeter(existing(configuration.spool_dir))
         self._previews = previews_folder(configuration.state_file)
 
     def status(self) -> Status:
         """Look as `status` does."""
-        return look(self.configuration, clock=self._clock, meter=self._meter)
+        return look(self._outline, clock=self._clock, meter=self._meter)
 
     def see(self) -> Sight:
         """Look at everything; raises `AgentError` where that cannot be."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import time
 from contextlib import closing
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from house_rig import NOBODY, House, Manager, arrive, photograph
+from house_rig import NOBODY, House, Manager, arrive, photograph, until
 
 from agent.app.house import House as Builder
 from agent.clock import SystemClock
@@ -53,6 +54,21 @@ def switches(agent: Agent) -> int:
     """Return how often the threads of a process were given the processor."""
     tasks = Path(f"/proc/{agent.pid}/task").glob("*/status")
     return sum(int(number) for task in tasks for number in re.findall(r"ctxt_switches:\s+(\d+)", task.read_text()))
+
+
+def test_a_start_takes_a_second_and_a_half_at_most(tmp_path: Path) -> None:
+    """Without a camera, until it tells the service manager that it is ready; its own time, others may work too."""
+    with House(tmp_path, online=False) as house, closing(Manager(tmp_path / "notify")) as manager:
+        agent = house.start("run", NOTIFY_SOCKET=str(manager.path))
+        until(lambda: "READY=1" in manager.listen(), said=agent.tail)
+        assert used_s(agent) < 1.5
+        agent.stop()
+
+
+def used_s(agent: Agent) -> float:
+    """Return the processor time that a process has used."""
+    fields = Path(f"/proc/{agent.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_memory_does_not_grow_with_the_backlog(tmp_path: Path) -> None:
