@@ -164,6 +164,8 @@ install_service() {
   in_service_root "$env/bin/acusight-agent" service install --program "$prefix/bin/acusight-agent" ||
     fail "the service could not be put in place"
   [ -z "$root" ] && [ -d /run/systemd/system ] || return 0
+  # One that somebody looks at right now would go on with the old program.
+  systemctl try-restart acusight-agent-page.service || :
   # A key and a source are for a person to give; without them it would only end with 78.
   if config_is_ready; then
     systemctl restart acusight-agent.service acusight-agent-key.path ||
@@ -175,6 +177,8 @@ install_service() {
     say "  acusight-agent -c /etc/acusight-agent/config.toml provision --url URL --token-file -"
     say "then: systemctl start acusight-agent"
   fi
+  systemctl --quiet is-enabled acusight-agent-page.socket 2>/dev/null ||
+    say "for the status page, which is off: systemctl enable --now acusight-agent-page.socket"
 }
 
 config_is_ready() {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from agent.config.example import write_example
 from agent.errors import AgentError, UsageError
-from agent.setup.units import ENABLED, MAIN, SYSTEM, fitted, place_of, unit_files
+from agent.setup.units import ENABLED, MAIN, PAGE, SYSTEM, fitted, place_of, unit_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,6 +53,7 @@ class Installation:
         yield self._enable()
         if start and self.is_live:
             self._run("systemctl", "restart", *ENABLED)
+            self._run("systemctl", "try-restart", PAGE)
             yield "started; see: systemctl status acusight-agent"
 
     def uninstall(self) -> Iterator[str]:

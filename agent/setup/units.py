@@ -13,6 +13,7 @@ STANDARD = "/opt/acusight-agent/bin/acusight-agent"
 """The program that the files name; an installation elsewhere puts its own in its place."""
 ENABLED = (MAIN, "acusight-agent-key.path")
 """What is started with the system; the others are started by these, or by choice."""
+PAGE = "acusight-agent-page.service"
 
 SYSTEM = Path("etc/systemd/system")
 _PLACES = {

@@ -28,13 +28,14 @@ start() {
   [ -d /run/systemd/system ] || return 0
   systemctl daemon-reload || :
   if [ "$1" = again ]; then
-    deb-systemd-invoke try-restart acusight-agent.service >/dev/null || :
+    deb-systemd-invoke try-restart acusight-agent.service acusight-agent-page.service >/dev/null || :
   elif [ -s /etc/acusight-agent/device_key ]; then
     deb-systemd-invoke start acusight-agent.service acusight-agent-key.path >/dev/null || :
   else
     deb-systemd-invoke start acusight-agent-key.path >/dev/null || :
     echo "acusight-agent: next: name a source in $config, then get the key:"
     echo "  acusight-agent -c $config provision --url URL --token-file -"
+    echo "acusight-agent: for the status page, which is off: systemctl enable --now acusight-agent-page.socket"
   fi
 }
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 KEY = "adk_b007b007b007b007"
 UNIT = "acusight-agent.service"
-DROP_INS = "/etc/systemd/system/acusight-agent.service.d"
 CONFIG = "/etc/acusight-agent/config.toml"
 KEY_FILE = "/etc/acusight-agent/device_key"
 PICTURES = "/srv/pictures"
@@ -74,10 +73,10 @@ class Appliance:
         self.write("/root/platform_key", KEY)
         self.configure(CONFIGURATION)
 
-    def steps(self, stdin: str) -> None:
-        """Run the commands that the head of the unit file shows, except those that start services."""
-        shown = re.findall(r"^#   (\S.*)", (REPOSITORY / "systemd" / UNIT).read_text(encoding="utf-8"), re.MULTILINE)
-        commands = [line for line in shown if not line.startswith("systemctl")]
+    def steps(self, stdin: str = "", unit: str = UNIT) -> None:
+        """Run the commands that the head of a unit file shows, except those that start services."""
+        shown = re.findall(r"^#   (\S.*)", (REPOSITORY / "systemd" / unit).read_text(encoding="utf-8"), re.MULTILINE)
+        commands = [line for line in shown if line.startswith(("install ", "chown ", "/opt/"))]
         self.run("sh", "-ec", "\n".join(["cd /root/checkout", *commands]), stdin=stdin)
 
     def write(self, path: str, text: str, mode: int = 0o600) -> None:
@@ -96,9 +95,9 @@ class Appliance:
         """Replace the key file, which only root can read."""
         self.write(KEY_FILE, key + "\n")
 
-    def drop_in(self, name: str, text: str | None) -> None:
-        """Add a drop-in to the unit, or take it away again."""
-        path = self.machine.path(f"{DROP_INS}/{name}.conf")
+    def drop_in(self, name: str, text: str | None, unit: str = UNIT) -> None:
+        """Add a drop-in to a unit, or take it away again."""
+        path = self.machine.path(f"/etc/systemd/system/{unit}.d/{name}.conf")
         path.parent.mkdir(exist_ok=True)
         if text is None:
             path.unlink()
@@ -106,9 +105,9 @@ class Appliance:
             path.write_text(text, encoding="utf-8")
         self.run("systemctl", "daemon-reload")
 
-    def show(self, name: str) -> str:
-        """Return a property of the agent's unit."""
-        return self.run("systemctl", "show", "--property", name, "--value", UNIT).strip()
+    def show(self, name: str, unit: str = UNIT) -> str:
+        """Return a property of a unit."""
+        return self.run("systemctl", "show", "--property", name, "--value", unit).strip()
 
     @property
     def pid(self) -> int:

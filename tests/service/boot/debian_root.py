@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[3]
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = ("acl", "dbus", "python3", "python3-venv", "systemd", "systemd-sysv")
-EXTRAS = ("camera", "sandbox")
+EXTRAS = ("camera", "page", "sandbox")
 AGENT = "/opt/acusight-agent"  # the virtual environment that the unit names
 MANYLINUX = ("2_17", "2_24", "2_26", "2_27", "2_28")
 

@@ -18,6 +18,7 @@ from endings import (
     stops_within_its_grace,
 )
 from machine import expect, until
+from status_page import shows_itself_on_demand
 from walls import ARGUS, CAMERA, NETLINK, REFUSALS, stands_in_walls, under_the_unit
 
 if TYPE_CHECKING:
@@ -182,4 +183,5 @@ PROMISES: tuple[tuple[str, Callable[[Appliance], str]], ...] = (
     ("exit 78", stays_down_with_a_wrong_configuration),
     ("new key", takes_a_new_key),
     ("camera drop-ins", starts_with_every_drop_in),
+    ("status page", shows_itself_on_demand),
 )
