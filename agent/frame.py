@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.clock import Stamp
-    from agent.selection.facts import Look
+    from agent.selection.facts import Look, Verdict
 
 JPEG = "image/jpeg"
 PNG = "image/png"
@@ -77,7 +77,7 @@ class Frame:
     `captured_at` is aware UTC, stamped at the grab. `position` is set by file sources alone, so that a restart goes
     on with the next frame instead of the first; `stamp` by live ones, whose time is the clock's. `labels` are what an
     annotator saw in it, `unannotated` says why one that was asked said nothing. `priority` is set where it has another
-    one than its source, `look` where its child looked at it.
+    one than its source, `look` where its child looked at it, `verdict` where that decided by its rules.
     """
 
     source: str
@@ -90,6 +90,7 @@ class Frame:
     priority: int | None = None
     unannotated: str = ""
     look: Look | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ MOST_LINES_OF_A_FUNCTION = 45
 
 # Where pixels are touched: in child processes, and beside the daemon.
 PIXELS = (
+    "sources/backends.py",
     "sources/capture.py",
     "selection/looks.py",
     "pictures/child.py",

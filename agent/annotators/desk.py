@@ -1,8 +1,7 @@
 """The desk: the one thread in which an annotator is asked, for all sources in turn.
 
 One picture at a time: what a device has is one accelerator, or few cores. Sources hand in a picture and wait for what
-is said of it; whoever came first is served first. An annotator that failed rests before it is asked again, with
-jittered pauses under a ceiling that doubles from half a second to a minute.
+is said of it; whoever came first is served first. An annotator that failed rests before it is asked again.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from agent.annotators.answers import read_answer
+from agent.annotators.rest import Rest
 from agent.errors import Unanswered
 from agent.hush import Hush
 
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from agent.workers import Stop
 
 log = structlog.get_logger(__name__)
-
-SHORTEST_S = 0.5
-LONGEST_S = 60.0
-_DOUBLINGS = 7
 
 
 class Engine(Protocol):
@@ -75,12 +71,6 @@ class _Job:
     fault: Unanswered | None = None
 
 
-def pause_s(failures: int, draw: float) -> float:
-    """Return how long to rest after so many failures in a row; `draw` is a random number of 0..1. Pure."""
-    ceiling = min(LONGEST_S, SHORTEST_S * 2.0 ** min(failures - 1, _DOUBLINGS))
-    return ceiling * (0.2 + 0.8 * draw)
-
-
 class Desk:
     """Asks one annotator; `run` is the body of its thread, `annotate` is called from those of the sources."""
 
@@ -98,12 +88,10 @@ class Desk:
         self._engine = engine
         self._stop = stop
         self._clock = clock
-        self._rng = rng
+        self._rest = Rest(clock, rng)
         self._observe = observe
         self._condition = threading.Condition()
         self._jobs: deque[_Job] = deque()
-        self._failures = 0
-        self._rests_until = float("-inf")
         self._hush = Hush()
         self.state = AnnotatorState(plan.name)
         observe(self.state)
@@ -130,7 +118,7 @@ class Desk:
 
     def rest_s(self) -> float:
         """Return how long the annotator still rests after a failure."""
-        return max(0.0, self._rests_until - self._clock.boot())
+        return self._rest.left_s()
 
     def _wake(self) -> None:
         with self._condition:
@@ -162,7 +150,7 @@ class Desk:
         began = self._clock.boot()
         answer = self._engine.look(job.jpeg)
         labels = read_answer(answer, self.plan, job.subject)
-        self._failures = 0
+        self._rest.end()
         self._hush.forget()
         took = round(self._clock.boot() - began, 3)
         if self.state.problem:
@@ -177,9 +165,7 @@ class Desk:
         retry_in = None
         if fault.away:
             self._engine.reset()
-            self._failures += 1
-            rest = pause_s(self._failures, self._rng.random())
-            self._rests_until, retry_in = self._clock.boot() + rest, round(rest, 1)
+            retry_in = round(self._rest.lengthen(), 1)
         if self.rest_s() and not fault.away:
             self._change(failed=self.state.failed + 1)
             return

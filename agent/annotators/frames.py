@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from agent.annotations.read import Subject
-from agent.annotators.plan import NO_ANSWER
+from agent.annotators.plan import BUSY, NO_ANSWER
 from agent.errors import Reject, Unanswered, Wait
 from agent.hush import Hush
 from agent.pictures.inspect import inspect
@@ -31,7 +31,6 @@ log = structlog.get_logger(__name__)
 
 AGAIN_S = 1.0
 """How long a frame waits, at least, before the annotator is asked again by the rule `wait`."""
-BUSY = "the annotator was busy"
 
 
 class Intake(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from agent.annotations.plan import AnnotationPlan
 from agent.frame import Model
@@ -12,6 +12,8 @@ Rule: TypeAlias = Literal["send_without", "wait", "drop"]
 
 NO_ANSWER = "no answer from the annotator"
 """The reason in the ledger for what was dropped by the rule, and for a live camera's frames that waited too long."""
+BUSY = "the annotator was busy"
+"""The reason for a live camera's frames that came while another one was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,20 @@ class AnnotatorPlan:
     reading: AnnotationPlan = field(default_factory=AnnotationPlan)
     model: Model = field(default_factory=Model)
     shape: Shape | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookoutPlan:
+    """The detector in a camera's child: how `detection` is run, how long it may take, and what follows a failure.
+
+    `failures` in a row and the rest that is left of them are an earlier child's.
+    """
+
+    detection: dict[str, Any]
+    timeout_s: float = 10.0
+    start_timeout_s: float = 30.0
+    on_failure: Rule = "send_without"
+    model_id: str | None = None
+    model_version: str | None = None
+    failures: int = 0
+    rests_s: float = 0.0

@@ -11,8 +11,10 @@ from agent.annotators.command import OnceProgram, StreamProgram
 from agent.annotators.desk import Desk
 from agent.annotators.folder import FolderAnnotations
 from agent.annotators.frames import FileFrames, FrameRule, LiveFrames
+from agent.annotators.outpost import Outpost
 from agent.app.annotator_plans import annotator_plan, detection_plan, request_plan
 from agent.platform.client import tls_context
+from agent.sources.grammar import parse_source
 
 if TYPE_CHECKING:
     import random
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from agent.annotators.desk import AnnotatorState, Engine
     from agent.clock import Clock
     from agent.config.settings import Settings
+    from agent.config.sources import CameraSettings
     from agent.frame import Frame
     from agent.intake import FrameIntake
     from agent.pictures.limits import PictureLimits
@@ -68,6 +71,26 @@ class AnnotatorParts:
         folder = FolderAnnotations(plan.root, self._desk(), drafter.shown, stop=self._stop, notify=bell.ring)
         self.threads[f"annotate-{plan.name}"] = folder.run
         return folder
+
+    def watches(self, camera: CameraSettings) -> bool:
+        """Tell whether a camera's own child has a detector: it has the pixels before there is a JPEG."""
+        return camera.annotate and self._settings.kind == "cv2dnn" and parse_source(camera.source).kind != "command"
+
+    def outpost(self, name: str, intake: FrameIntake) -> Outpost:
+        """Make the parent's side of a detector in a camera's child."""
+        return Outpost(
+            name,
+            self._plan,
+            detection_plan(self._settings),
+            pass_over=lambda reason, items: intake.pass_over(reason, items=items, size=0),
+            clock=self._clock,
+            rng=self._rng,
+            observe=self._observe,
+        )
+
+    def rule(self, name: str, intake: FrameIntake) -> Callable[[Frame], None]:
+        """Return what takes a camera's frames that have been looked at, or could not be."""
+        return FrameRule(name, self._plan.on_failure, intake, self._clock).put
 
     def frames(self, name: str, intake: FrameIntake, *, live: bool) -> Callable[[Frame], None]:
         """Make what has one camera's frames looked at; returns what takes them."""

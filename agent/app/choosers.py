@@ -38,15 +38,15 @@ class ChooserParts:
         self.closings.append(chooser.close)
         return chooser
 
-    def camera(self, camera: CameraPlan, spool: Spool, darkroom: PictureChild) -> Chooser | None:
-        """Make what chooses among a camera's frames."""
+    def camera(self, camera: CameraPlan, spool: Spool, darkroom: PictureChild, *, sighted: bool) -> Chooser | None:
+        """Make what chooses among a camera's frames; `sighted` where its child knows the boxes."""
         plan = camera.select
         if plan is None:
             return None
         choice = _choice(plan, spool)
         books = Books(plan.source, spool.choices, choice.past.text, self._clock)
         # A program's frames come without a child that could look at them.
-        sieved = plan.blind and parse_source(camera.source).kind != "command"
+        sieved = plan.decides_alone(sighted=sighted) and parse_source(camera.source).kind != "command"
         chooser = Chooser(choice, books, sieved=sieved, look_at=darkroom.look)
         self.closings.append(chooser.close)
         return chooser

@@ -107,7 +107,8 @@ class IntakeParts:
         """Make the parent's side of one camera."""
         live = parse_source(camera.source).live
         plan = camera_plan(camera, self._settings.encode, select_plan(camera, self._settings.select))
-        chooser = self.choosers.camera(plan, spool, darkroom)
+        watches = self.annotators.watches(camera)
+        chooser = self.choosers.camera(plan, spool, darkroom, sighted=watches)
         intake = FrameIntake(
             camera.name,
             spool.inbox,
@@ -119,7 +120,9 @@ class IntakeParts:
             chooser=chooser,
         )
         deliver: Callable[[Frame], None] = intake.put
-        if camera.annotate and self.annotators.present:
+        if watches:
+            deliver = self.annotators.rule(camera.name, intake)
+        elif camera.annotate and self.annotators.present:
             deliver = self.annotators.frames(camera.name, intake, live=live)
         return Camera(
             plan,
@@ -132,6 +135,7 @@ class IntakeParts:
             environment=self._environment.children,
             observe=observe,
             chooser=chooser,
+            outpost=self.annotators.outpost(camera.name, intake) if watches else None,
         )
 
     def examiner(self) -> Examiner:

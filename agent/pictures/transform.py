@@ -109,14 +109,13 @@ class Transform:
     def labels(self, labels: Labels) -> Labels:
         """Return what is said of the result: boxes moved and cut; what left the picture, or is hidden, counted."""
         moved = [(one, self.box(one.geometry)) for one in labels.annotations]
-        inside = [replace(one, geometry=box) for one, box in moved if box is not None]
-        shown = tuple(one for one in inside if not self.hides(one.geometry))
-        return replace(
-            labels,
-            annotations=shown,
-            dropped=labels.dropped + len(moved) - len(inside),
-            masked=labels.masked + len(inside) - len(shown),
-        )
+        inside = tuple(replace(one, geometry=box) for one, box in moved if box is not None)
+        return self.uncovered(replace(labels, annotations=inside, dropped=labels.dropped + len(moved) - len(inside)))
+
+    def uncovered(self, labels: Labels) -> Labels:
+        """Return labels of the result without those boxes that are of something under a mask."""
+        shown = tuple(one for one in labels.annotations if not self.hides(one.geometry))
+        return replace(labels, annotations=shown, masked=labels.masked + len(labels.annotations) - len(shown))
 
 
 def _bounds(rectangle: Rectangle, shown: tuple[int, int]) -> Bounds:

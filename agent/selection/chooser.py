@@ -88,7 +88,7 @@ class Chooser:
         boxes = None if frame.labels is None else frame.labels.annotations
         facts = Facts(frame.captured_at.astimezone(), boxes=boxes, look=frame.look)
         if self._sieved:
-            return facts, Verdict(keep=True, priority=self._choice.plan.priority)
+            return facts, frame.verdict or Verdict(keep=True, priority=self._choice.plan.priority)
         verdict = self._choice.decide(facts)
         if verdict is None:
             facts = replace(facts, look=self._seen(frame))

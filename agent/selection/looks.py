@@ -45,6 +45,12 @@ def reduction(longest: float) -> int:
     return cv2.IMREAD_REDUCED_GRAYSCALE_4 if longest >= 4 * SIDE else cv2.IMREAD_REDUCED_GRAYSCALE_2
 
 
+def colour_reduction(longest: float, side: int) -> int:
+    """Return how a JPEG whose longer side is so long is decoded in colour, so that `side` pixels are left at least."""
+    steps = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
+    return next((flag for divisor, flag in steps if longest >= divisor * side), cv2.IMREAD_COLOR)
+
+
 def look_at(grey: Pixels) -> Look:
     """Measure a small grey picture."""
     return Look(light=round(float(grey.mean()), 1), sharp=sharpness(grey), print=print_of(grey))

@@ -93,10 +93,12 @@ class SelectPlan:
         """Tell whether a picture has to be looked at."""
         return any((self.change, self.blur, self.dark))
 
-    @property
-    def blind(self) -> bool:
-        """Tell whether pixels and time decide alone: then a camera's child may do it, before it makes a JPEG."""
-        return not self.rules
+    def decides_alone(self, *, sighted: bool) -> bool:
+        """Tell whether a camera's child can decide alone, `sighted` where it knows the boxes.
+
+        What came before a rule fired is the parent's to keep: it has the pictures.
+        """
+        return not self.rules or (sighted and not self.before_s)
 
     @property
     def spares(self) -> bool:

@@ -6,17 +6,19 @@ The body of a thread. A live camera's frame that the spool cannot take is gone; 
 from __future__ import annotations
 
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import tenacity
 
+from agent.annotators.outpost import Glimpse
 from agent.clock import stamp_now
 from agent.errors import Reject, Reopen, Wait
 from agent.frame import Frame, Position
 from agent.sources.children import Wakeup
 from agent.sources.clips import Clip, files
-from agent.sources.feeds import Opened, Pulse, Shot
+from agent.sources.feeds import Died, Opened, Pulse, Shot
 from agent.sources.grammar import parse_source
 from agent.sources.opener import Opener
 from agent.sources.patience import Patience
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
+    from agent.annotators.outpost import Outpost
     from agent.clock import Clock
     from agent.pictures.developing import Darkroom
     from agent.selection.chooser import Chooser
@@ -48,7 +51,7 @@ class Camera:
     program writes; frames of all else are developed where they are grabbed. `resume` tells how far an
     earlier run read a file (path, fingerprint). `environment` is what children may see of the agent's own, already
     without its secrets. `observe` gets the state whenever it changes. `chooser` is told what a child
-    that chooses skips.
+    that chooses skips, `outpost` how a detector in it does.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Camera:
         environment: Mapping[str, str],
         observe: Callable[[CameraState], None] = lambda _: None,
         chooser: Chooser | None = None,
+        outpost: Outpost | None = None,
     ) -> None:
         self._name = plan.name
         self._source = parse_source(plan.source)
@@ -73,6 +77,7 @@ class Camera:
         self._patience = Patience(rng)
         self._resume = resume
         self._chooser = chooser
+        self._outpost = outpost
         self._opener = Opener(
             plan,
             self._source,
@@ -81,6 +86,7 @@ class Camera:
             stop=stop,
             clock=clock,
             past=chooser.past if chooser else str,
+            lookout=outpost.order if outpost else lambda: None,
         )
         self._report = Report(CameraState(plan.name, self._source.shown), observe, clock)
 
@@ -108,6 +114,8 @@ class Camera:
     def _lost(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         # At a stop the picture child may have ended first.
+        if isinstance(error, Died) and self._outpost and not self._stop.is_set():
+            self._outpost.died()
         if isinstance(error, Reopen) and not self._stop.is_set():
             self._report.lost(error, state.upcoming_sleep)
 
@@ -127,16 +135,7 @@ class Camera:
                 if isinstance(event, Shot):
                     captured_at, stamp = stamp_now(event.captured_at, event.boot, self._clock)
                     with suppress(Wait):
-                        self._deliver(
-                            Frame(
-                                self._name,
-                                event.picture,
-                                captured_at,
-                                stamp=stamp,
-                                labels=event.labels,
-                                look=event.look,
-                            )
-                        )
+                        self._deliver(replace(self._frame(event), captured_at=captured_at, stamp=stamp))
                         self._report.taken(event)
 
     def _play_all(self, wakeup: Wakeup) -> None:
@@ -180,8 +179,7 @@ class Camera:
 
     def _insist(self, shot: Shot, clip: Clip) -> None:
         """Offer a file's frame until it is taken, or until the stop."""
-        position = clip.position_after(shot)
-        frame = Frame(self._name, shot.picture, shot.captured_at, position=position, labels=shot.labels, look=shot.look)
+        frame = replace(self._frame(shot), position=clip.position_after(shot))
         while not self._stop.is_set():
             try:
                 self._deliver(frame)
@@ -192,6 +190,17 @@ class Camera:
                 self._report.taken(shot)
                 return
 
+    def _frame(self, shot: Shot) -> Frame:
+        return Frame(
+            self._name,
+            shot.picture,
+            shot.captured_at,
+            labels=shot.labels,
+            unannotated=shot.unannotated,
+            look=shot.look,
+            verdict=shot.verdict,
+        )
+
     def _note(self, event: Event) -> None:
         if isinstance(event, Opened):
             self._report.opened(event)
@@ -201,6 +210,10 @@ class Camera:
             self._report.pulse(event)
             if self._chooser:
                 self._chooser.child_skipped(event.skipped)
+            if self._outpost:
+                self._outpost.passed(event.passed)
+        if isinstance(event, Glimpse) and self._outpost:
+            self._outpost.hear(event)
 
 
 def _hopeless(clip: Clip, _: tenacity.RetryCallState) -> bool:

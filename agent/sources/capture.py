@@ -1,29 +1,32 @@
 """An opened video source, in the grabber: frames are grabbed cheaply, and a JPEG is made of those that are wanted.
 
-The only module of the sources that imports cv2; it is imported in the grabber's process alone.
+It and `backends` alone of the sources import cv2; they are imported in the grabber's process alone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
 
-from agent.errors import BadPicture, Reopen
+from agent.errors import BadPicture
 from agent.frame import JPEG
 from agent.pictures.location import without_location
 from agent.pictures.pixels import prepared
 from agent.pictures.tape import NotWhole, opened
 from agent.pictures.transform import Recipe
-from agent.selection.looks import look_at, reduction, small
+from agent.selection.looks import SIDE, colour_reduction, look_at, reduction, small
 from agent.sources import mjpeg
-from agent.sources.grammar import redact
+from agent.sources.backends import fourcc_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.pictures.transform import Transform
     from agent.selection.facts import Look
+    from agent.sources.backends import Video
     from agent.sources.wire import Order
 
 DARKEST = 10
@@ -38,74 +41,16 @@ OWN_JPEGS = frozenset({"MJPG", "JPEG"})
 Wants: TypeAlias = "Callable[[Look], bool]"
 
 
-class Video(Protocol):
-    """What is used of a `cv2.VideoCapture`."""
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """A frame on its way to a JPEG: its pixels as they are sent, and the transform that made them so.
 
-    def isOpened(self) -> bool: ...  # noqa: N802, D102 (the names are OpenCV's)
-    def grab(self) -> bool: ...  # noqa: D102
-    def retrieve(self) -> tuple[bool, Any]: ...  # noqa: D102
-    def get(self, propId: int, /) -> float: ...  # noqa: N803, D102
-    def set(self, propId: int, value: float, /) -> bool: ...  # noqa: N803, D102
-
-
-def open_video(order: Order) -> Video:
-    """Open what the order names, with its backend named: timeouts are dropped under CAP_ANY (opencv #23207).
-
-    Raises `Reopen` where it cannot be opened.
+    Of a camera's own JPEG, that is passed on as it is, they are a small copy.
     """
-    video = _video(order)
-    if not video.isOpened():
-        raise Reopen(f"{redact(order.target)} cannot be opened", remedy=_REMEDIES.get(order.kind, ""))
-    return video
 
-
-_REMEDIES = {
-    "index": "Is the camera plugged in and free, and may this user read it (group video)?",
-    "device": "Is the camera plugged in and free, and may this user read it (group video)?",
-    "stream": "Check address, path, user and password.",
-    "gst": "Try the pipeline with gst-launch-1.0.",
-    "file": "Is it a whole video that OpenCV can read?",
-}
-
-
-def _video(order: Order) -> Video:
-    if order.kind == "index":
-        return _usb(cv2.VideoCapture(int(order.target), cv2.CAP_V4L2), order)
-    if order.kind == "device":
-        return _usb(cv2.VideoCapture(order.target, cv2.CAP_V4L2), order)
-    if order.kind == "gst":
-        if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
-            raise Reopen(
-                "this OpenCV has no GStreamer",
-                remedy="Use the distribution's python3-opencv, or cmd:gst-launch-1.0 … ! jpegenc ! fdsink.",
-            )
-        return cv2.VideoCapture(order.target, cv2.CAP_GSTREAMER)
-    timeouts = {
-        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: order.open_timeout_s,
-        cv2.CAP_PROP_READ_TIMEOUT_MSEC: order.stall_timeout_s,
-    }
-    options = [value for key, seconds in timeouts.items() for value in (key, int(seconds * 1000))]
-    return cv2.VideoCapture(order.target, cv2.CAP_FFMPEG, options)
-
-
-def _usb(video: Video, order: Order) -> Video:
-    """Ask for the format before the size: in the default YUYV most sizes run at a few frames a second."""
-    if video.isOpened():
-        if order.fourcc:
-            video.set(cv2.CAP_PROP_FOURCC, _fourcc_number(order.fourcc))
-        if order.width:
-            video.set(cv2.CAP_PROP_FRAME_WIDTH, order.width)
-        if order.height:
-            video.set(cv2.CAP_PROP_FRAME_HEIGHT, order.height)
-    return video
-
-
-def _fourcc_number(text: str) -> int:
-    return int.from_bytes(text.ljust(4).encode("latin-1", "replace")[:4], "little")
-
-
-def _fourcc_text(number: float) -> str:
-    return int(max(0.0, number)).to_bytes(8, "little")[:4].decode("latin-1").strip("\0 ")
+    pixels: Any
+    transform: Transform
+    own: bytes = b""
 
 
 class Capture:
@@ -120,7 +65,7 @@ class Capture:
         self._order = order
         self._recipe = Recipe(order.crop, order.masks, order.max_side)
         self._raw = self._passes_through() and video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
-        self._reduction = reduction(self._longest()) if order.select else cv2.IMREAD_REDUCED_GRAYSCALE_8
+        self._reduction = self._reduced()
         self._previous = b""
         self._same = 0
 
@@ -129,11 +74,17 @@ class Capture:
         return (
             order.passthrough
             and order.kind in {"index", "device"}
-            and _fourcc_text(video.get(cv2.CAP_PROP_FOURCC)) in OWN_JPEGS
+            and fourcc_text(video.get(cv2.CAP_PROP_FOURCC)) in OWN_JPEGS
             and not 0 < order.max_side < self._longest()
             and order.crop is None
             and not order.masks
         )
+
+    def _reduced(self) -> int:
+        """Return how a camera's own JPEG is decoded: as small as suits whoever looks at it."""
+        if self._order.lookout is not None:
+            return colour_reduction(self._longest(), max(SIDE, self._order.lookout.detection["input_size"]))
+        return reduction(self._longest()) if self._order.select else cv2.IMREAD_REDUCED_GRAYSCALE_8
 
     def _longest(self) -> float:
         return max(self._video.get(cv2.CAP_PROP_FRAME_WIDTH), self._video.get(cv2.CAP_PROP_FRAME_HEIGHT))
@@ -149,7 +100,7 @@ class Capture:
         get = self._video.get
         size = f"{get(cv2.CAP_PROP_FRAME_WIDTH):.0f}x{get(cv2.CAP_PROP_FRAME_HEIGHT):.0f}"
         rate = f"{self.frames_per_s():g} fps" if self.frames_per_s() else ""
-        parts = (_fourcc_text(get(cv2.CAP_PROP_FOURCC)), size, rate, "passthrough" if self._raw else "")
+        parts = (fourcc_text(get(cv2.CAP_PROP_FOURCC)), size, rate, "passthrough" if self._raw else "")
         return " ".join(part for part in parts if part)
 
     def frames_per_s(self) -> float:
@@ -175,26 +126,45 @@ class Capture:
 
         Empty where it is not wanted, by what it looks like: then no JPEG is made.
         """
-        pixels = self._prepared(self._pixels())
-        return self._encoded(pixels) if wants is None or wants(look_at(small(pixels))) else b""
+        exposure = self.exposed(judged=False)
+        return self.developed(exposure) if wants is None or wants(self.look(exposure)) else b""
 
     def news(self, wants: Wants | None = None) -> bytes:
         """Return a live source's frame as `picture` does; raises `BadPicture` also where it is `black` or `frozen`."""
+        if wants is not None:
+            exposure = self.exposed(judged=True)
+            return self.developed(exposure) if wants(self.look(exposure)) else b""
         pixels = self._pixels()
-        own = self._own_jpeg(pixels.tobytes()) if self._raw else None
-        if int((pixels if own is None else own[1]).max()) < DARKEST:
+        exposure = self._exposure(pixels, judged=True)
+        jpeg = self.developed(exposure)
+        # What a crop or a mask leaves may well be still: the whole frame tells whether the camera is alive.
+        self._refuse_frozen(pixels.tobytes() if self._order.masks or self._order.crop else jpeg)
+        return jpeg
+
+    def exposed(self, *, judged: bool) -> Exposure:
+        """Return the grabbed frame, of which a JPEG may be made; where it is `judged`, it raises as `news` does."""
+        pixels = self._pixels()
+        exposure = self._exposure(pixels, judged=judged)
+        if judged:
+            # A frame that is skipped has no JPEG to compare: one pixel in 64 will do, in 0.2 ms.
+            self._refuse_frozen(exposure.own or pixels[::8, ::8].tobytes())
+        return exposure
+
+    def look(self, exposure: Exposure) -> Look:
+        """Return how a frame looks."""
+        return look_at(small(exposure.pixels))
+
+    def developed(self, exposure: Exposure) -> bytes:
+        """Return a frame as a JPEG."""
+        return exposure.own or self._encoded(exposure.pixels)
+
+    def _exposure(self, pixels: Any, *, judged: bool) -> Exposure:  # noqa: ANN401 (an array)
+        own, seen = self._own_jpeg(pixels.tobytes()) if self._raw else (b"", pixels)
+        if judged and int(seen.max()) < DARKEST:
             raise BadPicture("black")
-        prepared = None if own else self._prepared(pixels)
-        if wants is None:
-            jpeg = own[0] if own else self._encoded(prepared)
-            # What a crop or a mask leaves may well be still: the whole frame tells whether the camera is alive.
-            self._refuse_frozen(pixels.tobytes() if self._order.masks or self._order.crop else jpeg)
-            return jpeg
-        # A frame that is skipped has no JPEG to compare: one pixel in 64 will do, in 0.2 ms.
-        self._refuse_frozen(own[0] if own else pixels[::8, ::8].tobytes())
-        if not wants(look_at(small(own[1] if own else prepared))):
-            return b""
-        return own[0] if own else self._encoded(prepared)
+        height, width = seen.shape[:2]
+        transform = self._recipe.for_picture(width, height)
+        return Exposure(seen if own else self._prepared(seen, transform), transform, own)
 
     def _refuse_frozen(self, marks: bytes) -> None:
         self._same = self._same + 1 if marks == self._previous else 1
@@ -233,10 +203,9 @@ class Capture:
         except (NotWhole, BadPicture):
             raise BadPicture("torn") from None
 
-    def _prepared(self, pixels: Any) -> Any:  # noqa: ANN401 (see above)
-        height, width = pixels.shape[:2]
+    def _prepared(self, pixels: Any, transform: Transform) -> Any:  # noqa: ANN401 (see above)
         try:
-            return prepared(pixels, self._recipe.for_picture(width, height).steps())
+            return prepared(pixels, transform.steps())
         except cv2.error:
             raise BadPicture("empty") from None
 

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from agent.annotations.record import read_record
+from agent.annotators.outpost import Glimpse
 from agent.errors import BadPicture, Reject, Reopen
-from agent.selection.facts import Look
+from agent.selection.facts import Look, Verdict
 from agent.sources.mjpeg import Splitter
 from agent.sources.pacing import live_pace
 from agent.sources.wire import Records
@@ -46,16 +47,23 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """The source is alive: frames seen since it was opened, bad ones by kind, and skipped ones by limit."""
+    """The source is alive: frames seen since it was opened, bad ones by kind, and skipped ones by limit.
+
+    `passed` are those for which the detector had no time, by reason.
+    """
 
     seen: int
     bad: Mapping[str, int]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    passed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A wanted picture; `boot` is its boot time. `next_frame` and `ended` concern files."""
+    """A wanted picture; `boot` is its boot time. `next_frame` and `ended` concern files.
+
+    The rest is as a `Frame` has it.
+    """
 
     picture: bytes
     captured_at: datetime
@@ -64,9 +72,15 @@ class Shot:
     ended: bool = False
     labels: Labels | None = None
     look: Look | None = None
+    unannotated: str = ""
+    verdict: Verdict | None = None
 
 
-Event = Opened | Pulse | Shot
+Event = Opened | Pulse | Shot | Glimpse
+
+
+class Died(Reopen):
+    """The child ended without a word."""
 
 
 class Listener:
@@ -92,7 +106,7 @@ class Listener:
                 yield data
                 self._heard += self._clock.boot() - now
             elif data is not None:
-                raise Reopen(f"the program {self._child.obituary()}")
+                raise Died(f"the program {self._child.obituary()}")
             elif now - self._heard >= self.limit_s and not self._stop.is_set():
                 raise Reopen(f"no frame for {self.limit_s:g} s", remedy=self._child.last_words())
 
@@ -131,6 +145,8 @@ def _events(record: Record) -> Generator[Event]:
         yield Opened(**facts)
     if record.event == "alive":
         yield Pulse(**facts)
+    if record.event == "lookout":
+        yield Glimpse(**facts)
     if record.event == "frame":
         yield Shot(
             record.body,
@@ -140,6 +156,8 @@ def _events(record: Record) -> Generator[Event]:
             facts["ended"],
             _labels(facts.get("labels")),
             _look(facts.get("look")),
+            facts.get("unannotated", ""),
+            _verdict(facts.get("verdict")),
         )
 
 
@@ -155,6 +173,10 @@ def _look(values: Any) -> Look | None:  # noqa: ANN401 (whatever came over the p
         return None if values is None else Look.of_json(values)
     except ValueError:
         raise Reopen("the grabber does not speak in records") from None
+
+
+def _verdict(values: Any) -> Verdict | None:  # noqa: ANN401 (whatever came over the pipe)
+    return None if values is None else Verdict(keep=True, rule=values[0], priority=values[1])
 
 
 def program_feed(

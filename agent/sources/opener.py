@@ -15,6 +15,7 @@ from agent.sources.wire import Order
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
+    from agent.annotators.plan import LookoutPlan
     from agent.clock import Clock
     from agent.pictures.developing import Darkroom
     from agent.sources.children import Wakeup
@@ -44,7 +45,7 @@ def grabber_environment(environment: Mapping[str, str]) -> dict[str, str]:
 class Opener:
     """Opens one source; the child lives as long as the feed that is returned, so close the feed.
 
-    `past` tells a child that chooses what was kept before.
+    `past` tells a child that chooses what was kept before, `lookout` which detector it has.
     """
 
     def __init__(
@@ -57,9 +58,11 @@ class Opener:
         stop: Stop,
         clock: Clock,
         past: Callable[[], str] = str,
+        lookout: Callable[[], LookoutPlan | None] = lambda: None,
     ) -> None:
         self._plan = plan
         self._past = past
+        self._lookout = lookout
         self._developer = Developer(darkroom, plan.encoding, plan.recipe)
         self._source = source
         self._environment = environment
@@ -135,4 +138,5 @@ class Opener:
             judge=judge,
             select=plan.select,
             past=self._past(),
+            lookout=self._lookout(),
         )

@@ -10,6 +10,9 @@ import math
 
 LIVE_SLACK_S = 0.02
 
+RETRY_S = 0.5
+"""After a bad frame the next one is judged this much later: judging costs a decode."""
+
 
 class Pace:
     """Picks one moment per interval; an interval of 0 picks every one.

@@ -5,9 +5,10 @@ come out: a line of JSON with the event, its facts and the length of the body, t
 
     starting   cv2 is loaded, the source is being opened
     opened     asked, got
-    alive      seen, bad, skipped: sent a few times per stall timeout as long as the device gives frames
-    frame      wall, boot, next_frame, ended, and `labels` where a detector looked at it, `look` where the choice asks
-               for one; the body is the JPEG
+    alive      seen, bad, skipped, passed: sent a few times per stall timeout as long as the device gives frames
+    lookout    answered, failed, latency_s, problem, failures, rests_s, looking: a detector begins or ends with a frame
+    frame      wall, boot, next_frame, ended, and `labels` where a detector looked at it, `unannotated` where one could
+               not, `look` where the choice asks for one, `verdict` where it is made; the body is the JPEG
     ended      a file has no more frames
     error      what, remedy, final: there is no use in trying again
 """
@@ -18,11 +19,14 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agent.annotators.plan import LookoutPlan
 from agent.errors import Reopen
 from agent.selection.plan import SelectPlan
 from agent.sources.mjpeg import LARGEST
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent.pictures.masks import Corners
     from agent.pictures.transform import Rectangle
 
@@ -36,7 +40,8 @@ class Order:
 
     `parent` is the process that reads the records. `start_frame` and `mtime` concern files: the first frame that is
     wanted, and the file's modification time in seconds. `judge` has its black and frozen frames refused, as a camera's
-    are. `select` says which frames are worth it, after what was kept in the `past`.
+    are. `select` says which frames are worth it, after what was kept in the `past`. `lookout` is the detector that
+    looks at them.
     """
 
     kind: str
@@ -59,6 +64,7 @@ class Order:
     judge: bool = False
     select: SelectPlan | None = None
     past: str = ""
+    lookout: LookoutPlan | None = None
 
     def line(self) -> bytes:
         """Return the order as its line."""
@@ -68,12 +74,13 @@ class Order:
     def read(cls, line: bytes) -> Order:
         """Return the order that a line holds."""
         facts = json.loads(line)
-        crop, masks, select = facts.pop("crop"), facts.pop("masks"), facts.pop("select")
+        crop, masks, select, lookout = (facts.pop(name) for name in ("crop", "masks", "select", "lookout"))
         return cls(
             **facts,
             crop=None if crop is None else tuple(crop),
             masks=tuple(tuple((x, y) for x, y in mask) for mask in masks),
             select=None if select is None else SelectPlan.of_json(select),
+            lookout=None if lookout is None else LookoutPlan(**lookout),
         )
 
 
@@ -89,6 +96,13 @@ class Record:
         """Return the bytes that go through the pipe."""
         head = {"event": self.event, "bytes": len(self.body), **self.facts}
         return b"".join((json.dumps(head).encode(), b"\n", self.body))
+
+
+def frame_record(
+    picture: bytes, wall: float, boot: float, seen: int, known: Mapping[str, Any], *, ended: bool = False
+) -> Record:
+    """Return a frame's record; `seen` counts it, so it is the index of the next one. `known` is said of it as well."""
+    return Record("frame", {"wall": wall, "boot": boot, "next_frame": seen, "ended": ended, **known}, picture)
 
 
 class Records:

@@ -10,8 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.annotations.read import Subject
-from agent.annotators.desk import LONGEST_S, Desk, pause_s
+from agent.annotators.desk import Desk
 from agent.annotators.plan import AnnotatorPlan
+from agent.annotators.rest import LONGEST_S, pause_s
 from agent.errors import Unanswered
 from agent.frame import Model
 from agent.workers import Nursery, Stop
@@ -118,7 +119,7 @@ def test_a_short_rest_is_waited_for(clock: MovedClock) -> None:
     """A picture that may wait as long gets its answer after all."""
     with desk(Scripted(AWAY, ANSWER), clock) as made:
         ask(made)
-        made._rests_until = clock.boot() + 0.05
+        made._rest.resume(1, 0.05)
         assert not isinstance(ask(made), Unanswered)
 
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.annotators.frames import BUSY, FileFrames, FrameRule, LiveFrames
-from agent.annotators.plan import NO_ANSWER, AnnotatorPlan
+from agent.annotators.frames import FileFrames, FrameRule, LiveFrames
+from agent.annotators.plan import BUSY, NO_ANSWER, AnnotatorPlan
 from agent.clock import SystemClock
 from agent.errors import SpoolFull, Unanswered, Wait
 from agent.frame import Annotation, Frame, Labels

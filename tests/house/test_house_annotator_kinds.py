@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import pytest
 from annotator_house import arrived, seen
-from house_rig import KEY, House, arrive, photograph
+from house_rig import KEY, House, arrive, photograph, until
 
 sys.path.append(str(Path(__file__).parents[1] / "annotators"))  # which has the servers and models
 
@@ -62,13 +64,13 @@ def test_a_plug_in_looks_at_a_folders_pictures(house: House) -> None:
     }
 
 
-def test_a_detector_looks_at_a_videos_frames(house: House) -> None:
-    """Each frame arrives with the box where its light is."""
-    import cv2  # noqa: PLC0415 (as the rig does)
+PLACES = [(0, 0), (1, 1), (2, 0), (3, 1)]
 
+
+def detector(house: House, **camera: Any) -> None:  # noqa: ANN401 (a camera's settings)
+    """Configure a video with a light in one place of each frame, and a detector that finds it."""
     writer = cv2.VideoWriter(str(house.root / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (128, 64))
-    places = [(0, 0), (1, 1), (2, 0), (3, 1)]
-    for place in places:
+    for place in PLACES:
         writer.write(spotted(*place))
     writer.release()
     cell_finder(house.root / "cells.onnx")
@@ -79,12 +81,46 @@ def test_a_detector_looks_at_a_videos_frames(house: House) -> None:
             "classes": ["light", "dark"],
             "input_size": SIDE,
             "min_confidence": 0.6,
+            "model_id": "cells",
         },
-        camera=[{"name": "clip", "source": "clip.avi", "interval_s": 0}],
+        camera=[{"name": "clip", "source": "clip.avi", "interval_s": 0, **camera}],
         watch=[],
     )
-    house.once()
+
+
+def test_a_detector_looks_at_a_videos_frames(house: House) -> None:
+    """Each frame arrives with the box where its light is, from the camera's own child: no other one is started."""
+    detector(house)
+    agent = house.run()
+    house.settled(4)
+    assert not any("annotators.detector" in line for line in house.living().values())
+    # The state file is written once a second.
+    until(lambda: "annotator cv2dnn at clip: 4 answered" in house.call("status").stdout, said=agent.tail)
+    agent.stop()
     found = [metadata["annotations"] for metadata in arrived(house).values()]
     assert [[box["class_value"] for box in boxes] for boxes in found] == [["light"]] * 4
     centres = sorted((round(boxes[0]["geometry"][0], 1), round(boxes[0]["geometry"][1], 1)) for boxes in found)
-    assert centres == sorted((round((x + 0.5) / 4, 1), round((y + 0.5) / 2, 1)) for x, y in places)
+    assert centres == sorted((round((x + 0.5) / 4, 1), round((y + 0.5) / 2, 1)) for x, y in PLACES)
+    assert {metadata["model_id"] for metadata in arrived(house).values()} == {"cells"}
+
+
+def test_a_detectors_boxes_decide_which_frames_are_sent(house: House) -> None:
+    """Rules about its boxes are kept in the camera's child; what they kept and skipped is in the ledger."""
+    rules = [{"name": "lights", "classes": ["light"]}, {"name": "rest", "keep": "no"}]
+    detector(house, select={"rule": rules, "max_per_day": 3}, crop=[0.0, 0.0, 0.75, 1.0])
+    house.once()
+    assert len(arrived(house)) == 3
+    source = json.loads(house.call("status", "--json").stdout)["sources"]["clip"]
+    assert (source["captured"], source["chosen"]) == (3, {"lights": 3})
+    assert sum(source["skipped"].values()) == 1
+
+
+def test_by_the_rule_to_drop_frames_without_an_answer_are_on_record(house: House) -> None:
+    """A model that is none: the video is read to its end, and each of its frames is a row in the ledger."""
+    detector(house)
+    (house.root / "cells.onnx").write_bytes(b"no model")
+    settings = {"kind": "cv2dnn", "model_file": "cells.onnx", "input_size": SIDE, "on_failure": "drop"}
+    house.configure(annotator=settings, camera=[{"name": "clip", "source": "clip.avi", "interval_s": 0}], watch=[])
+    house.once()
+    dropped = house.rows("SELECT reason, items FROM tally WHERE what = 'dropped'")
+    assert dropped == [{"reason": "no answer from the annotator", "items": 4}]

@@ -19,6 +19,18 @@ from models import SIDE, cell_finder, spotted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SETTINGS: dict[str, Any] = {
+    "annotator": {
+        "kind": "cv2dnn",
+        "model_file": "own.onnx",
+        "classes": ["light", "dark"],
+        "input_size": SIDE,
+        "min_confidence": 0.6,
+    },
+    "model": {"id": "own", "version": "1"},
+    "checkin": {"enabled": True, "interval_s": 1},
+    "models": {"accept": True},
+}
 LABELS = json.dumps({"0": "lamp", "1": "shade"})
 
 
@@ -27,18 +39,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     """Return a house with a detector of its own, that takes models from the platform."""
     with House(tmp_path) as made:
         cell_finder(made.root / "own.onnx")
-        made.configure(
-            annotator={
-                "kind": "cv2dnn",
-                "model_file": "own.onnx",
-                "classes": ["light", "dark"],
-                "input_size": SIDE,
-                "min_confidence": 0.6,
-            },
-            model={"id": "own", "version": "1"},
-            checkin={"enabled": True, "interval_s": 1},
-            models={"accept": True},
-        )
+        made.configure(**SETTINGS)
         yield made
 
 
@@ -111,3 +112,29 @@ def test_a_deployed_model_outlives_a_kill(house: House) -> None:
     house.settled(1)
     assert seen(arrived(house)[digest]) == ["lamp"]
     assert agent.stop() < 3
+
+
+def test_a_deployed_model_looks_at_a_cameras_frames(house: House) -> None:
+    """A detector in a camera's child is another one from the next run on, as a folder's is."""
+
+    def film(name: str, column: int) -> None:
+        writer = cv2.VideoWriter(str(house.root / "new.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (128, 64))
+        writer.write(spotted(column, 0))
+        writer.release()
+        (house.root / "new.avi").rename(house.root / name)
+
+    film("0.avi", 0)
+    house.configure(**SETTINGS, camera=[{"name": "belt", "source": "*.avi", "interval_s": 0}])
+    agent = house.run()
+    house.settled(1)
+    film("1.avi", 1)
+    url = house.sandbox.offer("lamps.onnx", cell_finder(house.root / "new.onnx", head="v5").read_bytes())
+    house.sandbox.ask(deployment(1, url, "2.0"))
+    agent.until("model_fetched")
+    agent.until("started", 2)
+    house.settled(2)
+    agent.stop()
+    assert sorted((seen(found), found["model_id"]) for found in arrived(house).values()) == [
+        (["lamp"], "mdl_77"),
+        (["light"], "own"),
+    ]

@@ -285,8 +285,8 @@ def test_a_plan_survives_json() -> None:
 
 def test_a_plan_says_what_may_be_decided_where() -> None:
     """Pixels decide alone only without rules, and throw nothing away where a rule may still want it."""
-    assert replace(PLAN, change=0.1).blind
-    assert not replace(PLAN, rules=(PEOPLE,)).blind
+    assert replace(PLAN, change=0.1).decides_alone(sighted=False)
+    assert not replace(PLAN, rules=(PEOPLE,)).decides_alone(sighted=False)
     assert replace(PLAN, rules=(PEOPLE,)).spares
     assert replace(PLAN, rules=(Rule("ring", before_s=1),)).spares
     assert not replace(PLAN, rules=(Rule("cars", keep=NO, classes=("car",)),)).spares

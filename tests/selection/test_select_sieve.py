@@ -73,7 +73,7 @@ def test_the_child_skips_nothing_that_the_parent_would_keep(
         verdict = choice.decide(facts(START + seconds, seen, person=person))
         assert verdict is not None
         assert passed or not verdict.keep
-        if plan.blind:
+        if plan.decides_alone(sighted=False):
             assert passed == verdict.keep
         choice.settle(facts(START + seconds, seen, person=person), verdict)
 

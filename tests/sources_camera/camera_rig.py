@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from agent.annotators.outpost import Outpost
     from agent.frame import Frame, Position
     from agent.selection.chooser import Chooser
 
@@ -105,7 +106,13 @@ class HandClock(Protocol):
 class Running:
     """A camera in its thread, and what it delivered."""
 
-    def __init__(self, plan: CameraPlan, environment: dict[str, str], chooser: Chooser | None = None) -> None:
+    def __init__(
+        self,
+        plan: CameraPlan,
+        environment: dict[str, str],
+        chooser: Chooser | None = None,
+        outpost: Outpost | None = None,
+    ) -> None:
         self.frames: list[Frame] = []
         self.states: list[CameraState] = []
         self.positions: dict[tuple[str, str], Position] = {}
@@ -126,6 +133,7 @@ class Running:
             environment=environment,
             observe=self._observe,
             chooser=chooser,
+            outpost=outpost,
         )
 
     @property
@@ -184,10 +192,11 @@ def running(
     positions: dict[tuple[str, str], Position] | None = None,
     *,
     chooser: Chooser | None = None,
+    outpost: Outpost | None = None,
     **environment: str,
 ) -> Iterator[Running]:
     """Run a camera for the length of a block; `positions` are what an earlier run stored."""
-    camera = Running(plan, {**ENVIRONMENT, **environment}, chooser)
+    camera = Running(plan, {**ENVIRONMENT, **environment}, chooser, outpost)
     camera.positions.update(positions or {})
     camera.start()
     try:

@@ -11,7 +11,8 @@ from camera_rig import index_of, jpeg, shade, video
 from test_camera_mjpeg import without_tables
 
 from agent.errors import BadPicture, Reopen
-from agent.sources.capture import Capture, open_video
+from agent.sources.backends import open_video
+from agent.sources.capture import Capture
 from agent.sources.wire import Order
 
 if TYPE_CHECKING:
