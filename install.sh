@@ -135,7 +135,7 @@ install_agent() {
   fi
   say "installing the agent"
   # Of the same version it is installed anew: a checkout changes without its number.
-  [ -z "$wheels" ] || pip_install --upgrade --force-reinstall --no-deps "$agent"
+  [ -z "$wheels$wheel" ] || pip_install --upgrade --force-reinstall --no-deps "$agent"
   pip_install --upgrade --upgrade-strategy only-if-needed "${agent}[page]" ||
     fail "the agent could not be installed: the lines above say why; what was there before is still there"
   "$env/bin/python" -m compileall -q "$env/lib" || : # some packages bring templates that are no modules

@@ -32,6 +32,13 @@ def test_the_configuration_is_checked_before_it_counts() -> None:
     assert "config check -c %s" in template["validate"]
 
 
+def test_it_needs_nothing_beside_ansible_core() -> None:
+    """Every module is one of Ansible's own: whoever has `ansible-core` needs no collection."""
+    modules = [key for task in tasks() for key in task if "." in key]
+    assert len(modules) == len(tasks())
+    assert all(module.startswith("ansible.builtin.") for module in modules)
+
+
 @pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="ansible-playbook is not installed")
 def test_ansible_understands_it() -> None:
     """Ansible's own check of the syntax finds nothing."""

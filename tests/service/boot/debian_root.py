@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[3]
 MIRROR = "http://deb.debian.org/debian"
-PACKAGES = ("acl", "dbus", "python3", "python3-venv", "systemd", "systemd-sysv")
+PACKAGES = ("acl", "dbus", "python3", "python3-apt", "python3-venv", "systemd", "systemd-sysv")
 EXTRAS = ("camera", "page", "sandbox")
 AGENT = "/opt/acusight-agent"  # the virtual environment that the unit names
 MANYLINUX = ("2_17", "2_24", "2_26", "2_27", "2_28")
@@ -31,14 +31,14 @@ class Unbuildable(Exception):
 
 def prepare(cache: Path, suite: str) -> Path:
     """Return a root with everything but the agent itself, made now or found in `cache`."""
-    requirements = _requirements()
-    recipe = hashlib.sha256(repr((PACKAGES, requirements)).encode()).hexdigest()[:12]
+    wanted = requirements()
+    recipe = hashlib.sha256(repr((PACKAGES, wanted)).encode()).hexdigest()[:12]
     finished = cache / f"{suite}-{recipe}"
     if not finished.exists():
         with workplace(cache) as folder:
             root = folder / "root"
             run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, root, MIRROR)
-            _install(root, *requirements)
+            _install(root, *wanted)
             root.rename(finished)
     return finished
 
@@ -81,19 +81,24 @@ def run(*command: str | Path) -> str:
     return result.stdout
 
 
-def _requirements() -> tuple[str, ...]:
+def requirements() -> tuple[str, ...]:
+    """Return what the agent needs, with the extras that are tried here."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = [requirement for extra in EXTRAS for requirement in project["optional-dependencies"][extra]]
     return (*project["dependencies"], *optional)
 
 
-def _install(root: Path, *requirements: str) -> None:
-    """Fetch the wheels for the root's Python with this machine's pip: the root has no network and needs none."""
+def download(root: Path, target: Path, *wanted: str) -> None:
+    """Fetch wheels for the root's Python with this machine's pip, as the root has no network."""
     version = run("chroot", root, "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
     machine = platform.machine()
     tags = [f"--platform=manylinux_{glibc}_{machine}" for glibc in MANYLINUX] + [f"--platform=manylinux2014_{machine}"]
+    pip("download", "--only-binary=:all:", f"--python-version={version}", *tags, f"--dest={target}", *wanted)
+
+
+def _install(root: Path, *wanted: str) -> None:
     wheels = root / "wheels"
-    pip("download", "--only-binary=:all:", f"--python-version={version}", *tags, f"--dest={wheels}", *requirements)
+    download(root, wheels, *wanted)
     run("chroot", root, "python3", "-m", "venv", AGENT)
-    run("chroot", root, f"{AGENT}/bin/pip", "install", "--no-index", "--find-links=/wheels", *requirements)
+    run("chroot", root, f"{AGENT}/bin/pip", "install", "--no-index", "--find-links=/wheels", *wanted)
     shutil.rmtree(wheels)

@@ -61,7 +61,7 @@ class Machine:
     def run(self, *command: str, check: bool = True, stdin: str = "", seconds: float = COMMAND_S) -> str:
         """Run a command inside, as root, and return its output; raises Broken where it fails and `check` is set."""
         result = subprocess.run(
-            ["nsenter", f"--target={self._leader}", *_NAMESPACES, "--", *command],
+            [*self.entered, "--", *command],
             input=stdin,
             capture_output=True,
             text=True,
@@ -71,6 +71,11 @@ class Machine:
         if check and result.returncode:
             raise Broken(f"{' '.join(command)[:200]} ended with {result.returncode}: {result.stderr.strip()[-800:]}")
         return result.stdout
+
+    @property
+    def entered(self) -> tuple[str, ...]:
+        """The command that runs another one inside."""
+        return ("nsenter", f"--target={self._leader}", *_NAMESPACES)
 
     def path(self, inside: str) -> Path:
         """Return where a file of the machine is from here."""
