@@ -83,7 +83,7 @@ def _fates(reader: Reader, listing: Listing) -> Iterator[dict[str, Any]]:
             except Vanished:
                 continue  # taken away since it was listed, as a delivery may do
             except Wait as error:
-                yield {"path": name, "fate": UNREADABLE, "reason": str(error)}
+                yield {"path": name, "fate": UNREADABLE, "filename": None, "reason": str(error)}
         for file, trace in trace_files(reader, seen):
             row = trace.receipt or trace.item or {}
             yield {
