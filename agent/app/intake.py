@@ -88,7 +88,7 @@ class IntakeParts:
         return DirectoryWatch(
             plan,
             Listing(plan.root, plan.patterns, recursive=plan.recursive),
-            Adopter(plan, drafter, spool, annotations, self.choosers.folder(plan.select, spool, darkroom)),
+            Adopter(plan, drafter, spool, annotations, self.choosers.folder(plan, spool, darkroom)),
             spool,
             stop=self._stop,
             bell=bell,

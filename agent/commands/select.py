@@ -52,6 +52,7 @@ def report(inherited: Path | None, given: Path | None, folder: Path, out: Path |
 
 def _rehearsed(config: Path | None, folder: Path, *, with_thumbnails: bool) -> list[Rehearsed]:
     from agent import log
+    from agent.app.choosers import watch_look
     from agent.app.house import House
     from agent.clock import SystemClock
     from agent.config.environment import read_environment
@@ -75,7 +76,7 @@ def _rehearsed(config: Path | None, folder: Path, *, with_thumbnails: bool) -> l
             plan,
             house.drafter(plan, darkroom),
             Choice(select, Past.of_text(select, None)),
-            look_at=darkroom.look,
+            look_at=watch_look(plan, select, darkroom),
             thumbnail=lambda descriptor: _thumbnail(plan, darkroom, descriptor) if with_thumbnails else b"",
         )
         return rehearsal.run(names)

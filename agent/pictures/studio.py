@@ -18,8 +18,10 @@ from agent.pictures.dialogue import Dialogue
 from agent.pictures.exif import with_orientation
 from agent.pictures.inspect import NotWhole, Picture, inspect
 from agent.pictures.limits import PictureLimits
-from agent.pictures.tape import opened, pieces
+from agent.pictures.tape import opened
+from agent.pictures.transform import Recipe
 from agent.selection.facts import Look
+from agent.selection.plan import PIXEL_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +34,7 @@ log = structlog.get_logger(__name__)
 CHILD = (sys.executable, "-P", "-m", "agent.pictures.child")
 """`-P` keeps the present directory off the search path: it may be full of other people's files."""
 _TRIES = 2
+AS_IT_IS = Recipe()
 
 
 class NoDecoder(Reject):
@@ -97,10 +100,22 @@ class PictureChild:
         with self._inspected(source) as (descriptor, picture):
             return self._ask("draw", descriptor, picture, steps=transform.steps(), boxes=list(boxes))
 
-    def look(self, source: bytes | int) -> Look:
-        """Return how the picture looks, from a reduced decode."""
-        with self._inspected(source) as (descriptor, picture):
-            return Look.of_json(json.loads(self._ask("look", descriptor, picture)))
+    def look(
+        self,
+        source: bytes | int,
+        picture: Picture | None = None,
+        *,
+        needs: Sequence[str] = PIXEL_LIMITS,
+        recipe: Recipe = AS_IT_IS,
+    ) -> Look:
+        """Return how the picture looks, cropped and masked as it is sent, from a reduced decode.
+
+        Only what the limits in `needs` ask for is measured. A `picture` that was inspected already is not again.
+        """
+        with opened(source) as descriptor:
+            found = picture or inspect(descriptor, self._limits)
+            asked = {"needs": list(needs), "crop": recipe.crop, "masks": recipe.masks, "orientation": found.orientation}
+            return Look.of_json(json.loads(self._ask("look", descriptor, found, **asked)))
 
     def close(self) -> None:
         """End the child, also in the middle of a picture: whoever waits for that gets `Wait`."""
@@ -133,7 +148,7 @@ class PictureChild:
         deadline = time.monotonic() + self._deadline_s
         child = self._running(deadline)
         try:
-            child.send(request, pieces(descriptor, 0, request["size"]), deadline)
+            child.send(request, descriptor, deadline)
             answer, result = child.receive(self._limits.max_bytes, deadline)
         except TimeoutError:
             self._end()
@@ -177,5 +192,9 @@ def _check(answer: Mapping[str, object]) -> None:
             remedy="Install it with `pip install 'acusight-agent[camera]'` or `apt install python3-opencv`,"
             " then restart the agent.",
         )
+    if "unread" in answer:
+        raise Wait(f"the file cannot be read: {answer['unread']}")
+    if "short" in answer:
+        raise NotWhole("the file ends in the middle of the picture")
     if "error" in answer:
         raise BadPicture(str(answer["error"]))

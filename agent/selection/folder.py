@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from agent.clock import Clock
     from agent.frame import Labels
+    from agent.pictures.inspect import Picture
     from agent.selection.choice import Choice
     from agent.selection.facts import Look
     from agent.spool.choices import Choices
@@ -39,10 +40,11 @@ class Unwanted(Reject):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that could be taken: its marks, its time, and what is known of its content."""
+    """A file that could be taken: its marks, its time, the picture that it holds, and what is known of that."""
 
     mark: Mark
     captured_at: datetime
+    picture: Picture
     labels: Labels | None = None
 
     @property
@@ -67,7 +69,7 @@ class FolderChooser:
     again. `look_at` looks at an open file.
     """
 
-    def __init__(self, choice: Choice, choices: Choices, look_at: Callable[[int], Look], clock: Clock) -> None:
+    def __init__(self, choice: Choice, choices: Choices, look_at: Callable[[int, Picture], Look], clock: Clock) -> None:
         self._choice = choice
         self._clock = clock
         self._due = clock.boot() + EVERY_S
@@ -98,7 +100,7 @@ class FolderChooser:
         facts = Facts(candidate.captured_at.astimezone(), candidate.name, boxes)
         verdict = self._choice.decide(facts)
         if verdict is None or (verdict.keep and self._choice.plan.change):
-            facts = replace(facts, look=self._seen(descriptor))
+            facts = replace(facts, look=self._seen(descriptor, candidate.picture))
             verdict = self._choice.decide(facts) or Verdict(keep=True, priority=self._choice.plan.priority)
         self._choice.settle(facts, verdict)
         self._note(candidate, facts, verdict)
@@ -175,10 +177,10 @@ class FolderChooser:
             self._news.append(_Judged(neighbour.mark, wanted, limit))
             self._choice.settle(replace(seen, boxes=None), wanted)
 
-    def _seen(self, descriptor: int) -> Look | None:
+    def _seen(self, descriptor: int, picture: Picture) -> Look | None:
         """Look at a picture; one that cannot be looked at is kept: the limits are there to save the link."""
         try:
-            return self._look_at(descriptor)
+            return self._look_at(descriptor, picture)
         except NotWhole:
             raise
         except (Reject, Wait) as error:

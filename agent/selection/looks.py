@@ -6,13 +6,17 @@ for a file, at 640 x 480 and in 4K. It runs in the children alone, where cv2 and
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
 
-from agent.selection.facts import Look
-from agent.selection.prints import COLUMNS, LEVELS, ROWS, Print
+from agent.selection.facts import BLUR, CHANGE, DARK, Look
+from agent.selection.plan import PIXEL_LIMITS
+from agent.selection.prints import COLUMNS, LEVELS, PLANES, ROWS, Print
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 # A NumPy array.
 Pixels: TypeAlias = Any
@@ -21,6 +25,9 @@ SIDE = 240
 ROWS_READ = 540
 NEIGHBOURS = 9
 """A cell is compared with the mean of so many in its row, itself in the middle."""
+
+NO_PRINT = Print((0,) * PLANES)
+"""The print of a picture of which none is needed."""
 
 FAINTEST = 25.0
 """The least variance that sharpness is related to: below it, in fog or at night, there is only noise to relate to."""
@@ -38,11 +45,16 @@ def small(pixels: Pixels) -> Pixels:
     return cv2.resize(grey, size, interpolation=cv2.INTER_AREA) if scale < 1 else grey
 
 
-def reduction(longest: float) -> int:
-    """Return how a JPEG whose longer side is so long is decoded for a look: an eighth of it, more where it is small."""
-    if longest >= 8 * SIDE:
+def reduction(longest: float, needs: Collection[str] = PIXEL_LIMITS) -> int:
+    """Return how a JPEG whose longer side is so long is decoded for a look: an eighth of it, more where it is small.
+
+    Sharpness is measured at one size. For the print 64 pixels are enough, two for each of its cells, and brightness
+    is the same at any size.
+    """
+    side = SIDE if BLUR in needs else 2 * COLUMNS if CHANGE in needs else 1
+    if longest >= 8 * side:
         return cv2.IMREAD_REDUCED_GRAYSCALE_8
-    return cv2.IMREAD_REDUCED_GRAYSCALE_4 if longest >= 4 * SIDE else cv2.IMREAD_REDUCED_GRAYSCALE_2
+    return cv2.IMREAD_REDUCED_GRAYSCALE_4 if longest >= 4 * side else cv2.IMREAD_REDUCED_GRAYSCALE_2
 
 
 def colour_reduction(longest: float, side: int) -> int:
@@ -51,9 +63,14 @@ def colour_reduction(longest: float, side: int) -> int:
     return next((flag for divisor, flag in steps if longest >= divisor * side), cv2.IMREAD_COLOR)
 
 
-def look_at(grey: Pixels) -> Look:
-    """Measure a small grey picture."""
-    return Look(light=round(float(grey.mean()), 1), sharp=sharpness(grey), print=print_of(grey))
+def look_at(pixels: Pixels, needs: Collection[str] = PIXEL_LIMITS) -> Look:
+    """Measure a picture, grey or BGR: what the limits in `needs` ask for."""
+    grey = small(pixels)
+    return Look(
+        light=round(cv2.mean(grey)[0], 1) if DARK in needs else 0.0,
+        sharp=sharpness(grey) if BLUR in needs else 0.0,
+        print=print_of(grey) if CHANGE in needs else NO_PRINT,
+    )
 
 
 def sharpness(grey: Pixels) -> float:
@@ -61,8 +78,8 @@ def sharpness(grey: Pixels) -> float:
 
     A tenth is a good picture's in most scenes, a hundredth that of one that is out of focus or smeared.
     """
-    edges = float(cv2.Laplacian(grey, cv2.CV_32F).var())
-    return round(100 * edges / max(FAINTEST, float(grey.var())), 2)
+    edges, own = (cv2.meanStdDev(one)[1].item() ** 2 for one in (cv2.Laplacian(grey, cv2.CV_16S), grey))
+    return round(100 * edges / max(FAINTEST, own), 2)
 
 
 def print_of(grey: Pixels) -> Print:

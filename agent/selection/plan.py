@@ -91,7 +91,12 @@ class SelectPlan:
     @property
     def looks(self) -> bool:
         """Tell whether a picture has to be looked at."""
-        return any((self.change, self.blur, self.dark))
+        return bool(self.needs)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Return the limits for which it has to be."""
+        return tuple(limit for limit in PIXEL_LIMITS if getattr(self, limit))
 
     def decides_alone(self, *, sighted: bool) -> bool:
         """Tell whether a camera's child can decide alone, `sighted` where it knows the boxes.

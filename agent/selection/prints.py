@@ -41,7 +41,7 @@ class Print:
 
     def text(self) -> str:
         """Return it as text."""
-        return base64.b85encode(b"".join(plane.to_bytes(PLANE_BYTES) for plane in self.planes)).decode("ascii")
+        return base64.b64encode(b"".join(plane.to_bytes(PLANE_BYTES) for plane in self.planes)).decode("ascii")
 
     @classmethod
     def of_bytes(cls, data: bytes) -> Print:
@@ -54,6 +54,6 @@ class Print:
     def of_text(cls, text: str) -> Print:
         """Read what `text` wrote; raises ValueError where it is none."""
         try:
-            return cls.of_bytes(base64.b85decode(text))
+            return cls.of_bytes(base64.b64decode(text, validate=True))
         except ValueError:
             raise ValueError("no print") from None

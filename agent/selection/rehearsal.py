@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
+    from agent.pictures.inspect import Picture
     from agent.selection.choice import Choice
     from agent.selection.facts import Look
     from agent.sources.drafting import Drafter, WatchPlan
@@ -43,7 +44,7 @@ class Rehearsal:
         drafter: Drafter,
         choice: Choice,
         *,
-        look_at: Callable[[int], Look],
+        look_at: Callable[[int, Picture], Look],
         thumbnail: Callable[[int], bytes],
     ) -> None:
         self._plan = plan
@@ -74,7 +75,7 @@ class Rehearsal:
                 facts = Facts(coming.captured_at.astimezone(), name, boxes)
                 verdict = self._choice.decide(facts)
                 if verdict is None or (verdict.keep and self._choice.plan.change):
-                    facts = replace(facts, look=self._look_at(descriptor))
+                    facts = replace(facts, look=self._look_at(descriptor, picture))
                     verdict = self._choice.decide(facts) or Verdict(keep=True, priority=self._choice.plan.priority)
                 self._choice.settle(facts, verdict)
                 one = Rehearsed(name, coming.captured_at, verdict.keep, verdict.rule, verdict.priority)

@@ -17,7 +17,7 @@ from agent.pictures.location import without_location
 from agent.pictures.pixels import prepared
 from agent.pictures.tape import NotWhole, opened
 from agent.pictures.transform import Recipe
-from agent.selection.looks import SIDE, colour_reduction, look_at, reduction, small
+from agent.selection.looks import SIDE, colour_reduction, look_at, reduction
 from agent.sources import mjpeg
 from agent.sources.backends import fourcc_text
 
@@ -65,6 +65,7 @@ class Capture:
         self._order = order
         self._recipe = Recipe(order.crop, order.masks, order.max_side)
         self._raw = self._passes_through() and video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+        self._needs = order.select.needs if order.select else ()
         self._reduction = self._reduced()
         self._previous = b""
         self._same = 0
@@ -84,7 +85,7 @@ class Capture:
         """Return how a camera's own JPEG is decoded: as small as suits whoever looks at it."""
         if self._order.lookout is not None:
             return colour_reduction(self._longest(), max(SIDE, self._order.lookout.detection["input_size"]))
-        return reduction(self._longest()) if self._order.select else cv2.IMREAD_REDUCED_GRAYSCALE_8
+        return reduction(self._longest(), self._needs)
 
     def _longest(self) -> float:
         return max(self._video.get(cv2.CAP_PROP_FRAME_WIDTH), self._video.get(cv2.CAP_PROP_FRAME_HEIGHT))
@@ -152,7 +153,7 @@ class Capture:
 
     def look(self, exposure: Exposure) -> Look:
         """Return how a frame looks."""
-        return look_at(small(exposure.pixels))
+        return look_at(exposure.pixels, self._needs)
 
     def developed(self, exposure: Exposure) -> bytes:
         """Return a frame as a JPEG."""

@@ -156,7 +156,8 @@ class Drafter:
             priority=self._plan.priority,
         )
         if choose is not None and coming.refused is None:
-            draft = replace(draft, priority=choose(Candidate(mark, coming.captured_at, coming.labels), descriptor))
+            candidate = Candidate(mark, coming.captured_at, picture, coming.labels)
+            draft = replace(draft, priority=choose(candidate, descriptor))
         # What is not sent as it is has bytes of its own: a link to the original would show what was taken out.
         data = self._developer.develop(descriptor, picture, coming.transform)
         return draft if data is None else draft.with_bytes(data)

@@ -18,8 +18,9 @@ import pytest
 from agent.errors import BadPicture, Wait
 from agent.pictures.dialogue import Dialogue
 from agent.pictures.exif import with_orientation
-from agent.pictures.inspect import NotWhole, PictureLimits
+from agent.pictures.inspect import NotWhole, PictureLimits, inspect
 from agent.pictures.studio import CHILD, NoDecoder, PictureChild
+from agent.pictures.tape import opened as opened_tape
 from agent.pictures.transform import Recipe, Transform
 from agent.workers import Nursery, Stop
 
@@ -218,7 +219,9 @@ def test_a_decoder_of_another_opinion_than_the_header_is_not_believed(coded: Cod
     try:
         deadline = time.monotonic() + 10
         assert child.receive(0, deadline) == ({"size": 0}, b"")
-        child.send({"operation": "decode", "size": len(data), "width": 47, "height": 32}, [data], deadline)
+        request = {"operation": "decode", "size": len(data), "width": 47, "height": 32}
+        with opened_tape(data) as descriptor:
+            child.send(request, descriptor, deadline)
         answer, _ = child.receive(0, deadline)
         assert answer["error"] == "its header says 47 x 32, its pixels 48 x 32"
     finally:
@@ -393,3 +396,67 @@ def test_a_child_that_talks_nonsense_counts_as_dead(tmp_path: Path, said: bytes)
             child.receive(10, time.monotonic() + 5)
     finally:
         child.close()
+
+
+def gradient(orientation: int = 1) -> bytes:
+    """Return a grey JPEG that is dark on its left and bright on its right as it is stored."""
+    ramp = np.tile(np.linspace(0, 250, 640, dtype=np.uint8), (480, 1))
+    return with_orientation(cv2.imencode(".jpg", ramp)[1].tobytes(), orientation)
+
+
+def test_only_what_is_asked_for_is_measured(shared: PictureChild) -> None:
+    """A limit on darkness needs no print; what is asked for is the same whoever asks for more."""
+    whole = shared.look(gradient())
+    assert whole.light == pytest.approx(125, abs=1)
+    assert shared.look(gradient(), needs=["dark"]).light == pytest.approx(whole.light, abs=0.5)
+    assert shared.look(gradient(), needs=["dark"]).print.planes == (0,) * 8
+    assert shared.look(gradient(), needs=["change"]).print.distance(whole.print) < 0.01
+    assert shared.look(gradient(), needs=["blur"]).sharp == whole.sharp
+
+
+@pytest.mark.parametrize(
+    ("orientation", "crop", "light"),
+    [
+        (1, (0.0, 0.0, 0.5, 1.0), 62),
+        (3, (0.0, 0.0, 0.5, 1.0), 188),
+        (6, (0.0, 0.0, 1.0, 0.5), 62),
+        (8, (0.0, 0.0, 1.0, 0.5), 188),
+    ],
+)
+def test_a_look_is_at_what_is_sent(
+    shared: PictureChild, orientation: int, crop: tuple[float, ...], light: float
+) -> None:
+    """The crop is of the picture as it is shown; masked, the same half is black."""
+    assert shared.look(gradient(orientation), recipe=Recipe(crop)).light == pytest.approx(light, abs=3)  # type: ignore[arg-type]
+    left, top, width, height = crop
+    corners = ((left, top), (left + width, top), (left + width, top + height), (left, top + height))
+    masked = shared.look(gradient(orientation), recipe=Recipe(masks=(corners,))).light
+    assert masked == pytest.approx((250 - light) / 2, abs=4)
+
+
+def test_a_file_goes_over_as_it_is_open(shared: PictureChild, opened: Opener) -> None:
+    """Its bytes do not pass through the daemon, its position is left alone, and the child lets go of it."""
+    descriptor = opened(gradient())
+    os.lseek(descriptor, 99, os.SEEK_SET)
+    shared.look(descriptor)
+    before = len(os.listdir(f"/proc/{running(shared).pid}/fd"))  # noqa: PTH208 (a process, not a folder)
+    for _ in range(20):
+        shared.verify(descriptor)
+    assert len(os.listdir(f"/proc/{running(shared).pid}/fd")) == before  # noqa: PTH208
+    assert os.lseek(descriptor, 0, os.SEEK_CUR) == 99
+
+
+def test_a_file_that_shrinks_under_the_child_is_not_whole(shared: PictureChild, opened: Opener) -> None:
+    """What was inspected is not there any more: it is looked at again later."""
+    descriptor = opened(gradient())
+    picture = inspect(descriptor, PictureLimits())
+    os.truncate(f"/proc/self/fd/{descriptor}", picture.size - 1)
+    with pytest.raises(NotWhole, match="ends in the middle"):
+        shared.look(descriptor, picture)
+
+
+def test_a_request_may_be_long(shared: PictureChild) -> None:
+    """Ten thousand boxes are more than a socket takes at once."""
+    data = gradient()
+    boxes = [(f"box {number}", (0.5, 0.5, 0.1, 0.1)) for number in range(10_000)]
+    assert shared.draw(data, transform=as_it_is(data), boxes=boxes).startswith(b"\x89PNG")

@@ -164,7 +164,7 @@ class TestCapture:
         seen: list[Look] = []
         assert capture.news(unwanted(seen)) == b""
         assert nearest(capture.news(lambda _: True)) == 2
-        assert seen == [look_at(small(scene(1)))]
+        assert seen == [look_at(scene(1), ["change"])]
 
     def test_a_frozen_camera_is_noticed_though_nothing_of_it_is_wanted(self) -> None:
         """Identical frames are a fault of the camera, not a still scene."""

@@ -188,7 +188,7 @@ class Yard:
             darkroom=self.darkroom,
             clock=self.clock,
         )
-        chooser = ChooserParts(self.clock).folder(self.plan.select, self.spool, self.darkroom)
+        chooser = ChooserParts(self.clock).folder(self.plan, self.spool, self.darkroom)
         if chooser is not None:
             self._ends.callback(chooser.close)
         self.listing = Listing(self.root, self.plan.patterns, recursive=self.plan.recursive)

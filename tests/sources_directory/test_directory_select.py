@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -72,9 +72,9 @@ def test_a_skipped_picture_is_looked_at_once(still: YardMaker, monkeypatch: pyte
     looked: list[object] = []
     real = type(yard.darkroom).look
 
-    def look(darkroom: object, source: bytes | int) -> object:
+    def look(darkroom: object, source: bytes | int, *more: object, **asked: object) -> object:
         looked.append(source)
-        return real(darkroom, source)  # type: ignore[arg-type]
+        return real(darkroom, source, *more, **asked)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(yard.darkroom), "look", look)
     for _ in range(3):
@@ -205,3 +205,29 @@ def test_what_cannot_be_looked_at_is_taken(
         yard.settle()
     assert yard.taken() == ["000.jpg", "001.jpg"]
     assert [entry["reason"] for entry in logs if entry["event"] == "picture_not_looked_at"] == ["no child"]
+
+
+def patched(number: int, side: int, left: int) -> bytes:
+    """Return a scene with a grey patch of this width on it, as a JPEG."""
+    pixels = cv2.imdecode(np.frombuffer(scene(number), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert pixels is not None
+    pixels[60:180, left : left + side] = 255 - pixels[60:180, left : left + side]
+    return cv2.imencode(".jpg", pixels)[1].tobytes()
+
+
+RIGHT = ((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("frame", "kept"),
+    [({}, 3), ({"masks": (RIGHT,)}, 2), ({"crop": (0.0, 0.0, 0.5, 1.0)}, 2)],
+    ids=["whole", "masked", "cropped"],
+)
+def test_a_change_where_nobody_will_see_it_is_none(still: YardMaker, frame: dict[str, Any], kept: int) -> None:
+    """What lies under a mask, or outside of the crop, is not sent, so it is no news either."""
+    yard = still(select=PLAN, **frame)
+    for second, data in enumerate((scene(1), patched(1, 120, 180), patched(1, 120, 20))):
+        yard.put(f"{second}.jpg", data, mtime=BEGAN + second)
+    yard.settle()
+    assert len(yard.taken()) == kept
+    assert skips(yard) == ({} if kept == 3 else {"change": 1})
