@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING
 
 from agent.annotations.pairing import is_sidecar
 from agent.errors import Reject, Wait
-from agent.fate import DELIVERED, MEANINGS, UNKNOWN, see, trace_files
+from agent.fate import DELIVERED, MEANINGS, SKIPPED, UNKNOWN, see, trace_files
+from agent.pictures.inspect import NotWhole
+from agent.selection.choice import Choice, Past
+from agent.selection.facts import Facts
+from agent.selection.reasons import weigh
 from agent.sources.labelling import COUNTS
 from agent.sources.listing import IGNORED_SUFFIXES, Listing, sighting
 from agent.sources.opening import open_regular
+from agent.spool.choices import past_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from agent.fate import Trace
     from agent.pictures.inspect import Picture
+    from agent.selection.facts import Look
     from agent.sources.drafting import Drafter, Prospect, WatchPlan
     from agent.sources.sidecars import SidecarFile
     from agent.spool.reader import Reader
@@ -86,6 +92,8 @@ def _fate(trace: Trace) -> str:
     if trace.item is not None:
         reason = f" ({trace.item['reason']})" if trace.item["reason"] else ""
         return f"captured already: {trace.item['state']} as item {trace.item['id']}{reason}"
+    if trace.fate == SKIPPED:
+        return f"skipped already, by {trace.skipped}; it is not looked at again until its bytes change"
     return "no" if trace.fate == UNKNOWN else f"captured already: {MEANINGS[trace.fate]}"
 
 
@@ -128,6 +136,24 @@ def annotated(plan: WatchPlan, sidecar: SidecarFile | None, coming: Prospect, an
     return Step("annotations", f"{part}{sidecar.name}, read as {reading.format} ({reading.reason}): {told}")
 
 
+def chosen(
+    plan: WatchPlan, facts: Facts, reader: Reader | None, look_at: Callable[[], Look], *, annotator: str | None
+) -> Step:
+    """Tell whether it is worth the link now, after what was kept before it."""
+    if plan.select is None:
+        return Step("selection", "none: every picture of this folder is worth the link")
+    past = Past.of_text(plan.select, None if reader is None else past_of(reader, plan.select.source))
+    try:
+        keep, why = weigh(Choice(plan.select, past), facts, look_at)
+    except NotWhole:
+        raise
+    except (Reject, Wait) as error:
+        return Step("selection", f"kept, since it cannot be looked at: {error}")
+    asks = facts.boxes is None and annotator and any(rule.asks for rule in plan.select.rules)
+    unless = "; what the annotator sees may change that" if asks else ""
+    return Step("selection", why + unless, stops=not keep and not asks)
+
+
 def sent(picture: Picture, coming: Prospect, *, strips_gps: bool) -> Step:
     """Tell in which form the picture goes out."""
     if coming.transform is None:
@@ -148,12 +174,17 @@ def explain(
     now: datetime,
     annotator: str | None,
     strips_gps: bool,
+    look_at: Callable[[int, Picture], Look],
 ) -> Iterator[Step | Prospect]:
-    """Yield the steps for a file that a watched folder takes, and what it would become where it comes that far."""
+    """Yield the steps for a file that a watched folder takes, and what it would become where it comes that far.
+
+    What was captured or skipped before is not weighed again: it would be compared with itself.
+    """
     try:
         with ExitStack() as stack:
             descriptor, status = stack.enter_context(open_regular(path))
-            yield known(reader, path)
+            before = known(reader, path)
+            yield before
             yield settled(plan, status, now)
             picture = drafter.look(descriptor)
             yield checked(picture, decode=plan.decode)
@@ -162,6 +193,10 @@ def explain(
             yield annotated(plan, sidecar, coming, annotator)
             if coming.refused:
                 yield Step("quarantine", coming.refused, stops=True)
+            elif not before.stops:
+                boxes = None if coming.labels is None else coming.labels.annotations
+                facts = Facts(coming.captured_at.astimezone(), name, boxes)
+                yield chosen(plan, facts, reader, lambda: look_at(descriptor, picture), annotator=annotator)
             yield sent(picture, coming, strips_gps=strips_gps)
             yield coming
     except (Reject, Wait) as error:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,18 +29,23 @@ if TYPE_CHECKING:
 DELIVERED = "delivered"
 WAITING = "waiting"
 QUARANTINED = "quarantined"
+SKIPPED = "skipped"
 UNTRACED = "untraced"
 UNKNOWN = "unknown"
 MEANINGS = {
     DELIVERED: "the platform has it",
     WAITING: "in the queue",
     QUARANTINED: "set aside; see: acusight-agent queue list --state quarantined",
+    SKIPPED: "not worth the link, by [select]; it was never captured",
     UNTRACED: "captured, but neither in the queue nor among the receipts: dropped, or its receipt is forgotten",
     UNKNOWN: "no trace of it: never captured, or put in by hand and dropped since",
 }
 
-MARKS = "SELECT path, sha256 FROM known WHERE inode = ? AND size = ? AND mtime_ns = ?"
-REMEMBERED = "SELECT DISTINCT sha256 FROM known WHERE sha256 IN (SELECT value FROM json_each(?))"
+MARKS = "SELECT path, sha256, skipped FROM known WHERE inode = ? AND size = ? AND mtime_ns = ?"
+# Of bytes that were skipped at one place and captured at another the capture counts: it comes last.
+REMEMBERED = """
+SELECT sha256, skipped FROM known WHERE sha256 IN (SELECT value FROM json_each(?)) ORDER BY skipped IS NULL
+"""
 # With max(), SQLite takes the other columns from the row that has it: one row a digest, however many there are.
 RECEIPTS = """
 SELECT *, max(item_id) FROM receipt WHERE sha256 IN (SELECT value FROM json_each(?)) GROUP BY sha256
@@ -61,21 +66,29 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file as it lies there; `captured` tells whether the agent marked this very file when it took it."""
+    """A file as it lies there; `captured` tells whether the agent marked this very file when it took it.
+
+    `skipped` is the limit or rule by which it left this very file alone instead.
+    """
 
     path: Path
     sighting: Sighting
     sha256: str
     captured: bool
+    skipped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What is left of a picture: its newest receipt, its newest item in the queue, or only that it was captured."""
+    """What is left of a picture: its newest receipt, its newest item in the queue, or only that it was captured.
+
+    `skipped` is the limit or rule by which it was not, where it was looked at and left alone.
+    """
 
     receipt: Row | None = None
     item: Row | None = None
     captured: bool = False
+    skipped: str | None = None
 
     @property
     def fate(self) -> str:
@@ -84,7 +97,9 @@ class Trace:
             return DELIVERED
         if self.item is not None:
             return str(self.item["state"])
-        return UNTRACED if self.captured else UNKNOWN
+        if self.captured:
+            return UNTRACED
+        return UNKNOWN if self.skipped is None else SKIPPED
 
 
 def see(reader: Reader, path: Path, sighting: Sighting) -> Seen:
@@ -96,7 +111,7 @@ def see(reader: Reader, path: Path, sighting: Sighting) -> Seen:
     marks = reader.all(MARKS, stored_inode(sighting.inode), sighting.size, sighting.mtime_ns)
     for row in marks:
         if encoded.endswith(b"/" + row["path"]):
-            return Seen(path, sighting, row["sha256"], captured=True)
+            return Seen(path, sighting, row["sha256"], captured=row["skipped"] is None, skipped=row["skipped"])
     return Seen(path, sighting, digest_of(path), captured=False)
 
 
@@ -117,7 +132,9 @@ def trace_files(reader: Reader, files: Sequence[Seen]) -> Iterator[tuple[Seen, T
     converted = _trace_converted(reader, open_ones) if open_ones else {}
     for file in files:
         trace = converted.get(file.path, found[file.sha256])
-        yield file, trace
+        # The same bytes may have been captured elsewhere: this very file was not.
+        left = file.skipped is not None and trace.fate == UNTRACED
+        yield file, replace(trace, captured=False, skipped=file.skipped) if left else trace
 
 
 def trace_digests(reader: Reader, digests: Sequence[str]) -> dict[str, Trace]:
@@ -125,8 +142,13 @@ def trace_digests(reader: Reader, digests: Sequence[str]) -> dict[str, Trace]:
     wanted = json.dumps(digests)
     receipts = {row["sha256"]: dict(row) for row in reader.all(RECEIPTS, wanted)}
     items = {row["sha256"]: dict(row) for row in reader.all(ITEMS, wanted)}
-    captured = {row["sha256"] for row in reader.all(REMEMBERED, wanted)}
-    return {one: Trace(receipts.get(one), items.get(one), one in captured) for one in digests}
+    known = {row["sha256"]: row["skipped"] for row in reader.all(REMEMBERED, wanted)}
+    return {
+        one: Trace(
+            receipts.get(one), items.get(one), captured=one in known and known[one] is None, skipped=known.get(one)
+        )
+        for one in digests
+    }
 
 
 def trace_name(reader: Reader, name: str, path: Path) -> Trace:

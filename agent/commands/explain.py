@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(inherited: Path | None, given: Path | None, image: Path, *, as_json: bool) -> None:
-    """Say what would happen to IMAGE and why: source, state, sidecar, form, metadata. Nothing is taken or sent."""
+    """Say what would happen to IMAGE and why: source, state, sidecar, selection, form, metadata.
+
+    Nothing is taken or sent.
+    """
     steps, coming = _explained(given or inherited, Path(os.path.realpath(image)))
     stopped = next((step for step in steps if step.stops), None)
     verdict = "would be sent" if stopped is None else f"would not be sent: {stopped.topic}"
@@ -41,11 +44,13 @@ def command(inherited: Path | None, given: Path | None, image: Path, *, as_json:
 
 def _explained(config: Path | None, path: Path) -> tuple[list[Step], Prospect | None]:
     from agent import log
+    from agent.app.choosers import watch_look
     from agent.app.house import House
     from agent.clock import SystemClock
     from agent.config.environment import read_environment
     from agent.config.load import load
     from agent.explanation import Step, explain, source_of
+    from agent.selection.plan import SelectPlan
     from agent.spool.reader import Reader
     from agent.spool.schema import INDEX
 
@@ -64,7 +69,17 @@ def _explained(config: Path | None, path: Path) -> tuple[list[Step], Prospect | 
         drafter = house.drafter(plan, darkroom)
         strips = configuration.settings.encode.strip_gps
         told = list(
-            explain(path, plan, name, drafter, reader, now=clock.wall(), annotator=annotator, strips_gps=strips)
+            explain(
+                path,
+                plan,
+                name,
+                drafter,
+                reader,
+                now=clock.wall(),
+                annotator=annotator,
+                strips_gps=strips,
+                look_at=watch_look(plan, plan.select or SelectPlan(plan.name), darkroom),
+            )
         )
     finally:
         darkroom.close()

@@ -29,14 +29,17 @@ TOLD = ("id", "state", "source", "filename", "captured_at", "attempts", "outcome
 def command(inherited: Path | None, given: Path | None, picture: str, *, as_json: bool) -> None:
     """Show the receipt of a picture: a file, the sha256 of its bytes, or the name that it was uploaded under.
 
-    Ends with 0 when the platform has it, and with 1 when there is no receipt, saying where it is instead.
+    Ends with 0 when the platform has it, and with 1 when there is no receipt, saying where it is instead: in the
+    queue, set aside, or skipped by [select]. A camera's skipped frames are counted, and not known one by one.
     """
     with look(given or inherited) as (_, reader):
         trace = _find(reader, picture)
     receipt = None if trace.receipt is None else _receipt(trace.receipt)
     if as_json:
         item = None if trace.item is None else _item(trace.item)
-        click.echo(document.text(asked=picture, fate=trace.fate, receipt=receipt, item=item))
+        click.echo(
+            document.text(asked=picture, fate=trace.fate, skipped_by=_skipped_by(trace), receipt=receipt, item=item)
+        )
     elif receipt is not None:
         for name, value in receipt.items():
             click.echo(f"{name:16} {safe('-' if value is None else value)}")
@@ -82,12 +85,19 @@ def _item(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in TOLD} | {"outcome_unknown": bool(row["outcome_unknown"])}
 
 
+def _skipped_by(trace: Trace) -> str | None:
+    from agent.fate import SKIPPED
+
+    return trace.skipped if trace.fate == SKIPPED else None
+
+
 def _instead(trace: Trace) -> str:
     from agent.fate import MEANINGS
 
     item = trace.item
     if item is None:
-        return MEANINGS[trace.fate]
+        by = _skipped_by(trace)
+        return MEANINGS[trace.fate] + (f" (by {safe(by)})" if by else "")
     if item["state"] == "waiting":
         return f"it waits in the queue as item {item['id']}"
     return f"it is quarantined as item {item['id']} ({safe(item['reason'] or 'no reason is known')})"

@@ -35,7 +35,8 @@ def command(
     """Compare the pictures of a folder with the receipts and the queue. Nothing is changed.
 
     Lists those that have not been delivered, and counts them all. Ends with 0 when every one was delivered, else
-    with 1. Which names are pictures is what the configuration says of that folder, if it is watched.
+    with 1, also where the others were skipped by [select]: 0 says that a card may be wiped. Which names are pictures is
+    what the configuration says of that folder, if it is watched.
     """
     from agent.commands.document import pieces
     from agent.fate import DELIVERED
@@ -71,7 +72,7 @@ def _listing(configuration: Configuration, directory: Path, *, recursive: bool) 
 def _fates(reader: Reader, listing: Listing) -> Iterator[dict[str, Any]]:
     """Yield each picture with its fate; as many as share a look are held at once, however many there are."""
     from agent.errors import Wait
-    from agent.fate import Seen, see, trace_files
+    from agent.fate import SKIPPED, Seen, see, trace_files
     from agent.sources.opening import Vanished
 
     walk = listing.walk()
@@ -90,7 +91,7 @@ def _fates(reader: Reader, listing: Listing) -> Iterator[dict[str, Any]]:
                 "path": str(file.path.relative_to(listing.root)),
                 "fate": trace.fate,
                 "filename": row.get("filename"),
-                "reason": row.get("reason"),
+                "reason": row.get("reason") or (trace.skipped if trace.fate == SKIPPED else None),
             }
 
 

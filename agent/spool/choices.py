@@ -56,5 +56,10 @@ class Choices:
 
     def past(self, source: str) -> str | None:
         """Return what a source's choice remembered at last, or None."""
-        row = self._reader.one("SELECT past FROM chosen WHERE source = ?", source)
-        return None if row is None else str(row[0])
+        return past_of(self._reader, source)
+
+
+def past_of(reader: Reader, source: str) -> str | None:
+    """Return what a source's choice remembered at last, or None."""
+    row = reader.one("SELECT past FROM chosen WHERE source = ?", source)
+    return None if row is None else str(row[0])

@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from agent.clock import SystemClock
 from agent.commands import main
+from agent.fate import digest_of
 from agent.frame import Receipt
+from agent.selection.bank import Bank
+from agent.selection.choice import Past
+from agent.selection.looks import look_at
+from agent.selection.plan import SelectPlan
 from agent.spool.budget import Limits
+from agent.spool.choices import Entry
+from agent.spool.records import Mark
 from agent.spool.spool import Spool
 
 if TYPE_CHECKING:
@@ -144,7 +152,7 @@ def test_explain_goes_through_every_step(site: Path, capsys: pytest.CaptureFixtu
     assert (code, err) == (0, "")
     lines = {line[:12].strip(): line[13:] for line in out.splitlines()}
     assert list(lines) == [
-        "source", "known", "settled", "picture", "annotations", "sent as", "metadata", "verdict",
+        "source", "known", "settled", "picture", "annotations", "selection", "sent as", "metadata", "verdict",
     ]  # fmt: skip
     assert lines["source"].startswith(f"pics, which watches {site}/pics for *.jpg")
     assert lines["annotations"] == "labels/belt.txt, read as yolo (lines that begin with a class index): 2 boxes"
@@ -209,3 +217,82 @@ def test_explain_tells_of_a_new_encoding(site: Path, capsys: pytest.CaptureFixtu
     assert told["by"]["sent as"].startswith(f"a new JPEG of {size}, upright")
     x = told["metadata"]["annotations"][0]["geometry"][0]
     assert x == (0.4 if "crop" in line else 0.2)
+
+
+UNSURE = '[[select.rule]]\nname = "unsure"\nconfidence_between = [0.3, 0.6]\npriority = 7\nafter_s = 5\n'
+
+
+@pytest.mark.parametrize(
+    ("select", "answer", "sent"),
+    [
+        ("", "none: every picture of this folder is worth the link", True),
+        ("[select]\ndark = 10\n", "kept: no rule is about it and no limit is against it; priority 5", True),
+        ("[select]\ndark = 250\n", "skipped by dark: its mean brightness is 184, and 250 is the least", False),
+        ("[select]\nblur = 99.0\n", "skipped by blur: its sharpness is", False),
+        ("[select]\nsample = 0.0001\n", "skipped by sample: it is not among the 0% of the pictures", False),
+        ("[select]\ndark = 250\n" + UNSURE, "kept by the rule 'unsure', priority 7, with what came 5 s after", True),
+        ('[[select.rule]]\nname = "rest"\nkeep = "no"\n', "skipped by the rule 'rest', which says no", False),
+    ],
+)
+def test_explain_tells_of_the_choice(
+    site: Path, capsys: pytest.CaptureFixture[str], select: str, answer: str, *, sent: bool
+) -> None:
+    """Which rule keeps a picture, or which limit skips it, and by how much."""
+    if UNSURE in select:
+        select = select.replace('name = "unsure"', 'name = "unsure"\nkeep = "always"')
+        (site / "pics" / "belt.txt").write_text("0 0.2 0.3 0.2 0.4 0.5\n")
+    configure(site, select)
+    told = explained(capsys, "pics/belt.jpg")
+    assert told["by"]["selection"].startswith(answer)
+    assert told["would_be_sent"] == sent
+
+
+def test_explain_compares_with_what_was_kept(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What looks like a picture that the agent kept is told with the share that differs; a skipped one as that."""
+    (site / "pics" / "twin.jpg").write_bytes((site / "pics" / "belt.jpg").read_bytes() + b"the same")
+    (site / "pics" / "later.jpg").write_bytes((site / "pics" / "belt.jpg").read_bytes() + b"and again")
+    os.utime(site / "pics" / "twin.jpg", (1_700_000_100, 1_700_000_100))
+    configure(site, "select = {change = 0.05, min_interval_s = 10}\nsettle_s = 0\nsidecar_wait_s = 0\n")
+    spool = Spool(site / "spool", Limits(max_bytes=10**9, min_free_bytes=0), clock=SystemClock(), owner=True)
+    plan = SelectPlan("pics", change=0.05, min_interval_s=10)
+    past = Past(Bank(plan.bank))
+    grey = cv2.imread(str(site / "pics" / "belt.jpg"), cv2.IMREAD_GRAYSCALE)
+    assert grey is not None
+    past.bank.keep(look_at(grey).print, 0.05)
+    past.caps.last = 1_700_000_000.0
+    twin = (site / "pics" / "twin.jpg").stat()
+    digest = digest_of(site / "pics" / "twin.jpg")
+    mark = Mark("twin.jpg", twin.st_ino, twin.st_size, twin.st_mtime_ns, digest, skipped="change")
+    spool.choices.enter("pics", Entry(past=past.text(), marks=(mark,)))
+    spool.close()
+    told = explained(capsys, "pics/belt.jpg")["by"]["selection"]
+    assert told == "skipped by min_interval_s: another one was kept within 10 s of its time"
+    told = explained(capsys, "pics/later.jpg")["by"]["selection"]
+    assert told == "skipped by change: it differs from one that was kept in 0.0% of its area, and 5.0% is the least"
+    told = explained(capsys, "pics/twin.jpg")["by"]
+    assert told["known"] == "skipped already, by change; it is not looked at again until its bytes change"
+    assert "selection" not in told
+    code, out, err = run(capsys, "receipt", "--json", "pics/twin.jpg")
+    assert (code, json.loads(out)["fate"], json.loads(out)["skipped_by"]) == (1, "skipped", "change")
+    assert "not worth the link, by [select]; it was never captured (by change)" in err
+    code, out, _ = run(capsys, "receipt", "--json", digest)
+    assert json.loads(out)["fate"] == "skipped"
+
+
+def test_explain_does_not_skip_what_an_annotator_may_want(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where rules ask for boxes that nobody knows yet, a limit's answer is not the last word."""
+    rule = '[[select.rule]]\nname = "dents"\nclasses = ["dent"]\nkeep = "always"\n'
+    configure(site, f'[select]\ndark = 250\n{rule}[annotator]\nkind = "command"\ncommand = "true"\n')
+    told = explained(capsys, "pics/belt.jpg")
+    assert told["by"]["selection"].endswith("is the least; what the annotator sees may change that")
+    assert told["would_be_sent"]
+
+
+def test_explain_keeps_what_cannot_be_looked_at(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the daemon does: a limit never skips a picture that nobody could see."""
+    hollow = bytes.fromhex("ffd8ffc0000b080008000801011100ffda0008010100003f0012ffd9")
+    (site / "pics" / "belt.jpg").write_bytes(hollow)
+    configure(site, "[select]\ndark = 250\n")
+    told = explained(capsys, "pics/belt.jpg")
+    assert told["by"]["selection"].startswith("kept, since it cannot be looked at: ")
+    assert told["would_be_sent"]

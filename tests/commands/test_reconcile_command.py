@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 import pytest
-from queue_rig import Desk
+from queue_rig import Desk, sha
 
 from agent.commands import reconcile
+from agent.spool.choices import Entry
+from agent.spool.records import Mark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +104,21 @@ def test_a_folder_that_has_arrived_ends_with_0(desk: Desk) -> None:
     desk.deliver(2)
     assert desk.call("reconcile", desk.watched).done() == "       2 delivered: the platform has it\n"
     assert desk.call("reconcile", desk.watched, "--json").json["files"] == []
+
+
+def test_a_skipped_picture_is_told_as_that(desk: Desk) -> None:
+    """It has not arrived, so a card that holds it may not be wiped; but nothing is owed of it."""
+    capture(desk, "a.jpg")
+    desk.deliver()
+    (desk.watched / "b.jpg").write_bytes(b"skipped")
+    facts = (desk.watched / "b.jpg").stat()
+    mark = Mark("b.jpg", facts.st_ino, facts.st_size, facts.st_mtime_ns, sha(b"skipped"), skipped="change")
+    with contextlib.closing(desk.open()) as spool:
+        spool.choices.enter("captures", Entry(marks=(mark,)))
+    assert fates(desk, desk.watched) == {"a.jpg": "delivered", "b.jpg": "skipped"}
+    said = desk.call("reconcile", desk.watched)
+    assert "skipped     b.jpg (change)" in said.out
+    assert "1 of 2 pictures have no receipt" in said.failed()
 
 
 def test_an_empty_folder_is_said(desk: Desk) -> None:
