@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +20,31 @@ if TYPE_CHECKING:
 # A busy machine is not a slow function: what takes how long is measured elsewhere.
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+# The suite starts the agent hundreds of times: compiled each time anew, that alone would take a minute.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+WAITING = 2
+"""How many tests wait at any time, for a daemon, a disk or a boot, and leave their processor to others."""
+FIRST = ("service/test_boot", "faults/", "house/", "demo/", "commands/", "page/")
+"""Where the files lie that take longest: begun last, one of them would run on alone."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run more tests at once than there are processors, as many of them wait."""
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or len(os.sched_getaffinity(0)) + WAITING)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.relative_to(here).as_posix()
+        return next((number for number, place in enumerate(FIRST) if name.startswith(place)), len(FIRST))
+
+    items.sort(key=rank)
 
 
 class FakeClock:
