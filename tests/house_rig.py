@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import cv2
 import numpy as np
-
-from agent.sandbox.process import SandboxProcess
+import warm_rig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -202,7 +201,7 @@ class House:
         self.key_file = root / "key"
         self.key_file.write_text(KEY, encoding="ascii")
         self.key_file.chmod(0o600)
-        self.sandbox = SandboxProcess(root / "platform", stderr=subprocess.DEVNULL)
+        self.sandbox = warm_rig.WarmSandbox(root / "platform", stderr=subprocess.DEVNULL)
         if online:
             self.sandbox.start()
         self.configure()
@@ -259,10 +258,13 @@ class House:
         assert agent.wait(60) == expected, agent.tail()
         return agent
 
-    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a verb to its end."""
+    def call(self, *arguments: str, cold: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a verb to its end; `cold` where its start-up is the point."""
+        line = ["agent", "-c", str(self.config), *arguments]
+        if not cold:
+            return warm_rig.run(line, self.environment, self.root, PATIENCE_S)
         return subprocess.run(
-            [sys.executable, "-m", "agent", "-c", str(self.config), *arguments],
+            [sys.executable, "-m", *line],
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
@@ -271,6 +273,10 @@ class House:
             cwd=self.root,
             stdin=subprocess.DEVNULL,
         )
+
+    def says(self, text: str) -> None:
+        """Wait until `status` says something: what the daemon knows is written down a moment later."""
+        until(lambda: text in self.call("status").stdout, said=lambda: self.call("status"))
 
     def fault(self, **rule: Any) -> None:  # noqa: ANN401 (the script's own values)
         """Have the sandbox misbehave by one rule; without one, behave."""

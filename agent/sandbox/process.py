@@ -76,12 +76,7 @@ class SandboxProcess:
 
     def start(self) -> None:
         """Start the child and wait until it listens; the port it got the first time stays the same."""
-        self._child = subprocess.Popen(
-            [*self._prefix, sys.executable, "-m", "agent.sandbox", "--port", str(self.port), *self._options],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-        )
+        self._child = self._spawn()
         ready = _READY.match(_first_line(self._child, START_S))
         if ready is None:
             status = self.kill()
@@ -151,6 +146,17 @@ class SandboxProcess:
     def clear(self) -> None:
         """Delete all uploads."""
         self._fetch("/_sandbox/uploads", "DELETE")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*self._prefix, sys.executable, "-m", "agent.sandbox", *self._arguments()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+        )
+
+    def _arguments(self) -> list[str]:
+        return ["--port", str(self.port), *self._options]
 
     def _reap(self) -> int | None:
         if self._child is None:

@@ -58,7 +58,7 @@ def newer(package: Path, target: Path) -> None:
     control = tree / "DEBIAN/control"
     text = control.read_text(encoding="utf-8")
     control.write_text(re.sub(r"^(Version: .*)$", r"\1+later", text, flags=re.MULTILINE), encoding="utf-8")
-    run("dpkg-deb", "--root-owner-group", "--build", tree, target)
+    run("dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, target)
     shutil.rmtree(tree)
 
 
