@@ -1,11 +1,12 @@
 """The plug-in child: a Python callable of somebody else's, in a process of its own. It may crash, hang or leak there.
 
-Started as `python -m agent.annotators.plugin NAME PARENT`. The callable is the entry point NAME of the group
+Started as `python -m agent.annotators.plugin NAME PARENT MEMORY`. The callable is the entry point NAME of the group
 `acusight_agent.annotators`: it takes the bytes of a JPEG and returns what JSON can hold.
 """
 
 from __future__ import annotations
 
+import resource
 import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -42,12 +43,23 @@ def load(name: str) -> Callable[[bytes], Any]:
     return guarded(name, look)
 
 
-def main(name: str, parent: int) -> None:
+def confine(memory: int) -> None:
+    """Have the process refused what it asks for beyond so much memory, before the machine has to kill something.
+
+    What counts is what it can write to (`RLIMIT_DATA`): address space that CUDA only reserves does not.
+    """
+    if memory:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def main(name: str, parent: int, memory: int) -> None:
     """Serve pictures until there are no more."""
     die_with(parent)
+    confine(memory)
     answers = private_output()
     serve(load(name), answers)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -123,7 +123,8 @@ class AnnotatorParts:
             return Server(request, self._plan, context=context, stop=self._stop, clock=self._clock)
         parent = str(os.getpid())
         if settings.kind == "python":
-            return self._stream([*_CHILD, "agent.annotators.plugin", settings.entry_point or "", parent])
+            memory = str(settings.memory_bytes)
+            return self._stream([*_CHILD, "agent.annotators.plugin", settings.entry_point or "", parent, memory])
         if settings.kind == "cv2dnn":
             order = json.dumps(detection_plan(settings)).encode() + b"\n"
             return self._stream([*_CHILD, "agent.annotators.detector", parent], order)

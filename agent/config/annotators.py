@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from agent.config.annotations import Classes, classes_field
-from agent.config.fields import FilePath, Pixels, Seconds, Section, Share, Timeout, Word
+from agent.config.fields import Bytes, FilePath, Pixels, Seconds, Section, Share, Timeout, Word
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[ -~]*")
@@ -102,6 +102,10 @@ class AnnotatorSettings(Section):
     )
     entry_point: Word | None = Field(
         default=None, description="The entry point's name, of a package that is installed beside the agent."
+    )
+    memory_bytes: Bytes = Field(
+        default=4_000_000_000,
+        description="Most memory that the entry point's process may have to write to, in bytes; 0 is no limit.",
     )
     model_file: FilePath | None = Field(default=None, description="The ONNX file of a detector with a YOLO-style head.")
     input_size: int = Field(

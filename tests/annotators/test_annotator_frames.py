@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING, cast
 import cv2
 import numpy as np
 import pytest
+from drain_rig import ROOMY
 
 from agent.annotators.frames import FileFrames, FrameRule, LiveFrames
 from agent.annotators.plan import BUSY, NO_ANSWER, AnnotatorPlan
 from agent.clock import SystemClock
 from agent.errors import SpoolFull, Unanswered, Wait
-from agent.frame import Annotation, Frame, Labels
+from agent.frame import Annotation, Frame, Labels, Model
+from agent.health import Pulse
+from agent.intake import FrameIntake
 from agent.pictures.limits import PictureLimits
+from agent.spool.ledger import Account
+from agent.spool.spool import Spool
 from agent.workers import Nursery, Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from wire_rig import MovedClock
 
@@ -206,3 +213,38 @@ def test_the_rules_for_a_live_frame(moment: datetime) -> None:
         rig.until(1)
         rig.end()
         assert (len(rig.shelf.frames), rig.shelf.forgone) == expected
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["file", "live"])
+def test_a_camera_that_waits_for_an_annotator_has_not_stalled(tmp_path: Path, clock: MovedClock, *, live: bool) -> None:
+    """However long that takes, the watchdog finds nobody at work in whom nothing moves."""
+    stop, pulse, desk = Stop(), Pulse(clock), Answers(SEEN, SEEN)
+    with Spool(tmp_path / "spool", ROOMY, clock=clock, owner=True) as spool:
+        intake = FrameIntake("gate", spool.inbox, Model(), live=live, when_full="pause", pulse=pulse)
+        rule, limits = FrameRule("gate", "send_without", intake, clock), PictureLimits()
+        asked, nursery = cast("Desk", desk), Nursery(stop)
+        frames = LiveFrames(asked, rule, intake, limits, stop) if live else FileFrames(asked, rule, limits, stop)
+        if isinstance(frames, LiveFrames):
+            nursery.start("annotate", frames.run)
+
+        def wait_for(claim: Callable[[], bool]) -> None:
+            for _ in range(5000):
+                if claim():
+                    return
+                stop.wait(0.001)
+            raise AssertionError("never came true")
+
+        def captured() -> int:
+            return spool.accounts().get("gate", Account()).captured
+
+        frames.put(Frame("gate", JPEG, clock.wall()))  # the first one is answered at once
+        wait_for(lambda: captured() == 1)
+        desk.gate.clear()
+        nursery.start("camera", lambda: frames.put(Frame("gate", JPEG, clock.wall())))
+        wait_for(lambda: len(desk.asked) == 2)
+        clock.advance(86_400.0)
+        assert pulse.stalled(30.0) == []
+        desk.gate.set()
+        wait_for(lambda: captured() == 2)
+        stop.set()
+        assert not nursery.join(5.0)

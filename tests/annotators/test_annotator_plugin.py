@@ -30,13 +30,18 @@ def crashes(jpeg):
     os.abort()
 def odd(jpeg):
     return {"annotations": {1, 2}}
+kept = []
+def leaks(jpeg):
+    if len(jpeg) > 100:
+        kept.append(bytearray(50_000_000))
+    return {"annotations": [], "kept": len(kept)}
 number = 7
 """
 
 
 def package(folder: Path) -> dict[str, str]:
     """Install a distribution with entry points; return the environment in which it is found."""
-    points = "\n".join(f"{name} = seer:{name}" for name in ("sees", "raises", "crashes", "odd", "number"))
+    points = "\n".join(f"{name} = seer:{name}" for name in ("sees", "raises", "crashes", "odd", "leaks", "number"))
     info = folder / "seer-1.0.dist-info"
     info.mkdir()
     (folder / "seer.py").write_text(PLUGIN, encoding="utf-8")
@@ -46,9 +51,9 @@ def package(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def asking(folder: Path, name: str) -> Iterator[StreamProgram]:
+def asking(folder: Path, name: str, memory: int = 0) -> Iterator[StreamProgram]:
     """Run a plug-in for the length of a block."""
-    arguments = [sys.executable, "-P", "-m", "agent.annotators.plugin", name, str(os.getpid())]
+    arguments = [sys.executable, "-P", "-m", "agent.annotators.plugin", name, str(os.getpid()), str(memory)]
     plan = AnnotatorPlan("python")
     engine = StreamProgram(arguments, plan, environment=package(folder), stop=Stop(), clock=SystemClock())
     try:
@@ -84,10 +89,25 @@ def test_what_is_no_json_is_told(tmp_path: Path) -> None:
     [
         ("crashes", "ended by signal 6"),
         ("number", "no callable"),
-        ("missing", "no entry point 'missing' in the group acusight_agent.annotators: there are crashes, number"),
+        ("missing", "no entry point 'missing' in the group acusight_agent.annotators: there are crashes, leaks"),
     ],
 )
 def test_a_plug_in_that_cannot_be_used_is_told(tmp_path: Path, name: str, reason: str) -> None:
     """A crash takes down its own process alone; a wrong name is told with the right ones."""
     with asking(tmp_path, name) as engine, pytest.raises(Unanswered, match=reason):
         engine.look(JPEG)
+
+
+def test_a_plug_in_that_leaks_does_not_take_the_machine(tmp_path: Path) -> None:
+    """At its limit it is refused more memory, which is told; what needs less is answered all the same."""
+    with asking(tmp_path, "leaks", 400_000_000) as engine:
+        said = [json.loads(engine.look(bytes(200))) for _ in range(12)]
+        assert said[-1] == {"error": "leaks raised MemoryError: "}
+        assert 3 <= sum("kept" in one for one in said) <= 8
+        assert json.loads(engine.look(JPEG))["annotations"] == []
+
+
+def test_without_a_limit_nothing_is_refused(tmp_path: Path) -> None:
+    """0 leaves it to the machine."""
+    with asking(tmp_path, "leaks") as engine:
+        assert [json.loads(engine.look(bytes(200)))["kept"] for _ in range(12)] == list(range(1, 13))

@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from annotator_house import arrived, command, seen
-from house_rig import KEY, House, arrive, photograph, until, video
+from house_rig import KEY, House, Manager, arrive, photograph, until, video
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +84,24 @@ def test_i4_an_annotator_that_hangs_holds_up_nothing_but_its_pictures(tmp_path: 
         house.configure(annotator={**annotator, "command": command(house, "for p in pictures(): answer('late')")})
         house.once()
         assert [seen(metadata) for metadata in arrived(house).values()].count(["late"]) == 3
+
+
+def test_a_hung_annotator_does_not_keep_the_watchdogs_food(tmp_path: Path) -> None:
+    """A folder and a video wait for it; the service manager hears of progress all the while, and nothing stalls."""
+    with House(tmp_path) as house, closing(Manager(tmp_path / "notify")) as manager:
+        video(house.root / "clip.avi", 3)
+        house.configure(
+            annotator={"kind": "command", "command": command(house, HANGS), "timeout_s": 300},
+            camera=[{"name": "clip", "source": str(house.root / "clip.avi"), "interval_s": 0}],
+        )
+        arrive(house.watched / "a.jpg", photograph(1))
+        agent = house.run(NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="400000")
+        until(lambda: any("annotator.py" in line for line in house.living().values()))
+        fed = manager.listen().count("WATCHDOG=1")
+        until(lambda: manager.listen().count("WATCHDOG=1") >= fed + 8)
+        assert arrived(house) == {}
+        assert not agent.events("stages_stalled")
+        assert agent.stop() < 3.0
 
 
 FAILS_IN_EVERY_WAY = """

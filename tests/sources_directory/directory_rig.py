@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypedDict, Unpack
 import cv2
 import numpy as np
 
+from agent.annotators.folder import FolderAnnotations
 from agent.app.choosers import ChooserParts
 from agent.clock import SystemClock
 from agent.frame import Model, Receipt
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.annotations.plan import AnnotationPlan
+    from agent.annotators.desk import Desk
     from agent.clock import Clock
     from agent.frame import Item
     from agent.pictures.masks import Corners
@@ -172,9 +174,10 @@ class Yard:
         """End all of it."""
         self._ends.close()
 
-    def open(self, *, once: bool = False) -> None:
-        """Put the parts together, as the composition root does."""
+    def open(self, *, once: bool = False, desk: Callable[[], Desk] | None = None) -> None:
+        """Put the parts together, as the composition root does; `desk` makes an annotator's."""
         self.stop = Stop()
+        self.desk = desk() if desk else None
         self.spool = Spool(self.spool_dir, self.limits, clock=self.clock, owner=True)
         self._ends.callback(self.spool.close)
         limits = PictureLimits()
@@ -192,15 +195,19 @@ class Yard:
         if chooser is not None:
             self._ends.callback(chooser.close)
         self.listing = Listing(self.root, self.plan.patterns, recursive=self.plan.recursive)
+        self.pulse, bell = Pulse(self.clock), Bell()
+        self.annotations: FolderAnnotations | None = None
+        if self.desk is not None:
+            self.annotations = FolderAnnotations(self.root, self.desk, drafter.shown, stop=self.stop, notify=bell.ring)
         self.watch = DirectoryWatch(
             self.plan,
             self.listing,
-            Adopter(self.plan, drafter, self.spool, chooser=chooser),
+            Adopter(self.plan, drafter, self.spool, self.annotations, chooser),
             self.spool,
             stop=self.stop,
-            bell=Bell(),
+            bell=bell,
             clock=self.clock,
-            pulse=Pulse(self.clock),
+            pulse=self.pulse,
             once=once,
         )
         self._ends.callback(self.watch._notices.__exit__)
