@@ -133,4 +133,6 @@ def boot_id() -> str:
 
 def utc_text(moment: datetime) -> str:
     """Format an aware time as the contract wants it: `2026-03-14T08:15:02.417Z`, milliseconds, UTC."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"

@@ -64,6 +64,7 @@ class Daemon:
         self._pinged_at = clock.boot()
         self._started_at = clock.wall()
         self._interrupted = False
+        self._look_at = 0.0
         self._hush = Hush()
 
     def run(self) -> int:
@@ -158,15 +159,21 @@ class Daemon:
                 self._say_unavailable(error)
 
     def _look_after(self, pipeline: Pipeline, state: StateFile, bulletin: Bulletin) -> bool:
-        """Do what is due every second; tell whether a `--once` run is complete."""
+        """Do what is due every second; tell whether a `--once` run is complete, for which this looks more often."""
+        now = self._clock.boot()
+        if now >= self._look_at:
+            self._look_at = now + (TICK_S if self._once else 0.0)
+            self._look(pipeline, state, bulletin)
+        self._watch(pipeline)
+        return self._once and is_over(_remaining(pipeline, self._clock), pipeline.link.state)
+
+    def _look(self, pipeline: Pipeline, state: StateFile, bulletin: Bulletin) -> None:
         facts = self._facts(pipeline)
         state.write(facts, pipeline.news())  # first: it says why the rest may be impossible
         pipeline.spool.check_place()
         pipeline.notice_other_processes()
         self._notifier.status(bulletin.line(facts))
-        self._watch(pipeline)
         pipeline.spool.traffic.save()
-        return self._once and is_over(_remaining(pipeline, self._clock), pipeline.link.state)
 
     def _is_mended_by_reopening(self, failure: BaseException) -> bool:
         if isinstance(failure, SpoolDamaged):

@@ -95,8 +95,8 @@ class Pipeline:
         nursery = self.nursery
         nursery.stop.subscribe(self.spool.arrived.ring)
         for name, uploader in self._uploaders.items():
-            nursery.start(name, uploader.run)
-        nursery.start("receipts", self._clerk.run)
+            nursery.start(name, uploader.run, neighbours=True)
+        nursery.start("receipts", self._clerk.run, neighbours=True)
         nursery.start("housekeeping", self.housekeeping.run)
         nursery.start("clock", self._timekeeping.run)
         for name, work in self.annotating.items():
@@ -106,7 +106,7 @@ class Pipeline:
         if self.deployer is not None:
             nursery.start("deploy", self.deployer.run)
         for name, watch in self._watches.items():
-            nursery.start(f"watch-{name}", watch.run)
+            nursery.start(f"watch-{name}", watch.run, neighbours=True)
         for name, camera in self.cameras.items():
             nursery.start(f"camera-{name}", camera.run)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from agent.workers import Bell, Nursery, Stop
+from agent.workers import Bell, Nursery, Stop, last_core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,3 +192,26 @@ class TestNursery:
         )
         ended = subprocess.run([sys.executable, "-c", script], check=True, timeout=10, capture_output=True, text=True)
         assert ended.stdout == f"{['stuck'] * times}\n"
+
+
+class TestNeighbours:
+    """Threads that stay on one core."""
+
+    def test_neighbours_share_a_core_and_others_go_where_they_like(self) -> None:
+        """What works on the same pictures stays on the one core; a thread beside it, and whoever started it, do not."""
+        free, found = os.sched_getaffinity(0), dict[str, set[int]]()
+        nursery = Nursery(Stop(), core=last_core())
+        nursery.start("near", lambda: found.update(near=os.sched_getaffinity(0)), neighbours=True)
+        nursery.start("far", lambda: found.update(far=os.sched_getaffinity(0)))
+        assert nursery.join(10) == []
+        assert found == {"near": {max(free)}, "far": free}
+        assert os.sched_getaffinity(0) == free
+
+    def test_a_core_that_is_not_to_be_had_costs_nothing(self) -> None:
+        """Where the machine refuses the core, the work is done all the same."""
+        done = threading.Event()
+        nursery = Nursery(Stop(), core=1023)
+        nursery.start("near", done.set, neighbours=True)
+        assert nursery.join(10) == []
+        assert done.is_set()
+        assert nursery.failure is None

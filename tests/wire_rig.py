@@ -15,6 +15,7 @@ import httpx
 
 from agent.frame import JPEG, Item
 from agent.platform.client import Client, Endpoint
+from agent.platform.connection import Reply
 from agent.platform.transport import Transport
 
 if TYPE_CHECKING:
@@ -221,10 +222,10 @@ class Routed(Transport):
         super().__init__(None)
         self._mock = httpx.MockTransport(router.handler)
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    def exchange(self, request: httpx.Request) -> Reply:
         """Ask the router."""
         answer = self._mock.handle_request(request)
-        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(answer.read()))
+        return Reply(answer.status_code, answer.headers.raw, iter((answer.read(),)), lambda: True)
 
 
 class MovedClock(Protocol):

@@ -25,7 +25,8 @@ def sidecar_names(picture_name: str, formats: Sequence[str] = ()) -> tuple[str, 
     stem = picture_name.rpartition(".")[0] or picture_name
     json_names = (f"{stem}.annotations.json", f"{picture_name}.json", f"{stem}.json")
     is_json, suffixes = _endings(tuple(formats))
-    return (*(json_names if is_json else ()), *(stem + suffix for suffix in suffixes))
+    names = [stem + suffix for suffix in suffixes]
+    return (*json_names, *names) if is_json else tuple(names)
 
 
 def sister_names(picture_name: str, formats: Sequence[str] = ()) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from agent.spool.shelf import HIDDEN
 from agent.spool.spool import Spool
 from agent.timekeeping import Timekeeping
 from agent.tls import secured
-from agent.workers import Nursery, Stop
+from agent.workers import Nursery, Stop, last_core
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,7 @@ class House:
         pipeline = Pipeline(
             spool=spool,
             link=drain.link,
-            nursery=Nursery(self.stop),
+            nursery=Nursery(self.stop, core=last_core()),
             pulse=self.pulse,
             uploaders=drain.uploaders,
             clerk=drain.clerk,

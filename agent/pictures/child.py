@@ -30,6 +30,7 @@ import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 MISSING = ""
@@ -209,6 +210,8 @@ def _confine(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit()
+    with suppress(OSError):  # the thread that started this process keeps to one core
+        os.sched_setaffinity(0, os.sched_getaffinity(parent))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

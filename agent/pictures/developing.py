@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from agent.errors import BadPicture
-from agent.frame import JPEG
+from agent.frame import EXTENSIONS, JPEG
 from agent.pictures.inspect import NotWhole, PictureLimits, inspect
 from agent.pictures.location import without_location
 from agent.pictures.orientation import UPRIGHT
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # What is passed on was never limited by pixels; what is decoded is limited by the child's own limits.
 _ANY_FRAME = PictureLimits(max_bytes=10**9, max_pixels=10**9)
+
+
+FORMATS = 16  # sizes and orientations of which one remembers what is done to them: a camera has one or two
 
 
 class Darkroom(Protocol):
@@ -54,14 +58,18 @@ class Developer:
         self._darkroom = darkroom
         self._encoding = encoding
         self._recipe = recipe
+        self._transform_of = lru_cache(maxsize=FORMATS)(self._decide)
 
     def transform(self, picture: Picture) -> Transform | None:
         """Return what is to be done to a picture and its boxes; None where its own bytes will do.
 
         Those keep their pixels as they are stored, and what EXIF says of their orientation goes with them.
         """
-        transform = self._recipe.for_picture(picture.width, picture.height, picture.orientation)
-        as_it_is = picture.sendable and self._encoding.passthrough and transform.keeps_pixels
+        return self._transform_of(picture.width, picture.height, picture.orientation, picture.media_type)
+
+    def _decide(self, width: int, height: int, orientation: int, media_type: str) -> Transform | None:
+        transform = self._recipe.for_picture(width, height, orientation)
+        as_it_is = media_type in EXTENSIONS and self._encoding.passthrough and transform.keeps_pixels
         return None if as_it_is else transform
 
     def develop(self, source: bytes | int, picture: Picture, transform: Transform | None) -> bytes | None:

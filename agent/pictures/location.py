@@ -59,7 +59,7 @@ def _kept(descriptor: int, size: int, edits: list[_Edit]) -> Iterator[bytes]:
 
 def _jpeg_edits(tape: Tape) -> Iterator[_Edit]:
     tape.skip(2)
-    while (marker := tape.find(jpeg.LEAD, jpeg.NO_SEGMENT)) != _EOI:
+    while (marker := tape.find(jpeg.MARKER)) != _EOI:
         start = tape.position - 2
         length = int.from_bytes(tape.take(2)) - 2
         if length < 0:

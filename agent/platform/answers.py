@@ -17,6 +17,7 @@ from typing import Any
 RETRY_AFTER_CAP_S = 3600.0
 SHOWN_CHARACTERS = 200
 DUPLICATE = re.compile(r"duplicate|already[ _-]?exist", re.IGNORECASE)
+ORDINARY = re.compile(rf"[!-^`-~]{{0,{SHOWN_CHARACTERS}}}")  # no spaces, and no underscore, which every key has
 KEY = re.compile(r"\b(adk|apt)_\w+")  # servers like to repeat the key that they refuse (I7)
 
 SUCCESS = range(200, 300)
@@ -176,6 +177,8 @@ def _id(value: object) -> str | None:
 
 def shown(text: str) -> str:
     """Make a stranger's text fit for one line of a log: no control characters, no key, cut at a bound."""
+    if ORDINARY.fullmatch(text):
+        return text  # as the ids of every delivery are
     clean = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * SHOWN_CHARACTERS]).split())
     clean = KEY.sub(r"\1_***", clean)
     return clean if len(clean) <= SHOWN_CHARACTERS else f"{clean[:SHOWN_CHARACTERS]}…"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agent.platform.transport import Transport
 
 MAX_ANSWER = 65_536
+TOLD = frozenset({b"retry-after", b"date", b"location"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,16 @@ class Client:
         self._base = base = endpoint.url.rstrip("/")
         self._upload_url = httpx.URL(f"{base}/device/images/upload")
         self._self_url = httpx.URL(f"{base}/device/self")
-        self._host = self._upload_url.netloc
         self._key = key
+        # What is the same for every request, made once: that costs ten times as much as to copy it.
+        self._headers = httpx.Headers(
+            [
+                ("host", self._upload_url.netloc.decode()),
+                ("user-agent", f"acusight-agent/{__version__}"),
+                ("accept", "application/json"),
+                ("accept-encoding", "identity"),
+            ]
+        )
         self._clock = clock
         waits = {"connect": endpoint.connect_timeout_s, "read": endpoint.timeout_s, "write": endpoint.timeout_s}
         self._extensions = {"timeout": waits}
@@ -125,27 +134,19 @@ class Client:
         self._transport.close()
 
     def _ask(self, method: str, url: httpx.URL, headers: list[tuple[str, str]], body: Body | None) -> Answer:
+        whole = self._headers.copy()
         key = self._key()
-        request = httpx.Request(
-            method,
-            url,
-            headers=[
-                ("host", self._host.decode()),
-                ("user-agent", f"acusight-agent/{__version__}"),
-                ("accept", "application/json"),
-                ("accept-encoding", "identity"),
-                *([("x-device-key", key)] if key else []),  # before it is provisioned, a device has none
-                *headers,
-            ],
-            stream=_Stream(body) if body else httpx.ByteStream(b""),
-            extensions=self._extensions,
-        )
+        for name, value in [("x-device-key", key), *headers]:
+            if value:  # before it is provisioned, a device has no key
+                whole[name] = value
+        stream = _Stream(body) if body else httpx.ByteStream(b"")
+        request = httpx.Request(method, url, headers=whole, stream=stream, extensions=self._extensions)
         with link_errors(body, self._clock):
-            response = self._transport.handle_request(request)
+            reply = self._transport.exchange(request)
             try:
-                return Answer(response.status_code, _headers(response), _bounded(response))
+                return Answer(reply.status, _told(reply.headers), _bounded(reply.pieces))
             finally:
-                response.close()
+                self._transport.finish(reply)
 
 
 class _Words:
@@ -191,13 +192,18 @@ def present(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> 
     context.load_cert_chain(cert_file, key_file, password=lambda: b"")  # a terminal is not asked
 
 
-def _headers(response: httpx.Response) -> dict[str, str]:
-    return {name: response.headers[name] for name in ("retry-after", "date", "location") if name in response.headers}
+def _told(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if (lower := name.lower()) in TOLD:
+            text, key = value.decode("latin-1"), lower.decode()
+            found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
-def _bounded(response: httpx.Response) -> bytes:
+def _bounded(pieces: Iterator[bytes]) -> bytes:
     body = bytearray()
-    for piece in response.iter_raw():
+    for piece in pieces:
         body += piece
         if len(body) > MAX_ANSWER:
             break

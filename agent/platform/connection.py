@@ -3,7 +3,7 @@
 Plain sockets, because the layers of httpcore and h11 cost twice the time of the upload itself and have no deadline over
 a whole answer: their time-outs are per system call, so a server that sends a byte now and then holds a thread for ever.
 Here a request may take as long as its bytes move, and the answer has one deadline from the moment the request is out.
-The standard library parses the answer.
+The standard library parses what answers are not plain.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import socket
 import ssl
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
 
 import httpx
 
 from agent.buffers import MARGIN, PIECE
+from agent.platform.glance import Plain, glance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +32,25 @@ STRIDE = PIECE + MARGIN
 TCP_NOTSENT_LOWAT = 25
 UNSENT = 131_072
 ANSWER_PIECE = 65_536
+FIRST_PIECE = 16_384
+MOMENT_S = 0.005
 KEEPALIVE_S = 30.0
 INFORMATIONAL = frozenset(range(100, 200)) - {101}  # come before the answer, and are none
 EARLY_ANSWER_S = 1.0  # a server that refuses in the middle of a body has answered already
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer of which the head is there: header names and values as they stood on the wire.
+
+    `keeps` tells, once the pieces have been read, whether the connection may carry another request.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    pieces: Iterator[bytes]
+    keeps: Callable[[], bool]
+    close: Callable[[], None] = lambda: None
 
 
 class Connection:
@@ -90,7 +108,7 @@ class Connection:
         for `timeout_s`, and whatever `pieces` raises.
         """
         flags = socket.MSG_MORE if more and not isinstance(self._sock, ssl.SSLSocket) else 0
-        self._sock.settimeout(timeout_s)
+        _limit(self._sock, timeout_s)
         for piece in pieces:
             if not self._send(memoryview(piece), flags, pace):
                 return False
@@ -108,15 +126,18 @@ class Connection:
             view = view[count:]
         return True
 
-    def receive(self, method: str, *, timeout_s: float) -> HTTPResponse:
+    def receive(self, method: str, *, timeout_s: float) -> Reply:
         """Return the answer once its head is there; its body shares the deadline of `timeout_s`."""
-        answer = HTTPResponse(_Source(self._sock, time.monotonic() + timeout_s), method=method)  # type: ignore[arg-type]  # all that it asks of a socket is a file
+        source = _Deadlined(self._sock, timeout_s)
         with _translated(httpx.ReadError, httpx.ReadTimeout):
-            answer.begin()
-            while answer.status in INFORMATIONAL:
-                answer.headers = None  # type: ignore[assignment]  # which makes `begin` read on
-                answer.begin()
-        return answer
+            data = source.some()
+            while isinstance(found := glance(data), int) and (more := source.some()):
+                data += more
+            if isinstance(found, Plain) and method != "HEAD":
+                keeps = found.keeps
+                return Reply(found.status, found.headers, iter((found.body,)), lambda: keeps)
+            source.put_back(data)
+            return _parsed(source, method)
 
     def rest(self) -> None:
         """Note that the connection is idle from now on."""
@@ -128,7 +149,21 @@ class Connection:
         self._lever.close()
 
 
-def body_of(answer: HTTPResponse) -> Iterator[bytes]:
+def _parsed(source: _Deadlined, method: str) -> Reply:
+    """Have the standard library read an answer."""
+    answer = HTTPResponse(_Source(source), method=method)  # type: ignore[arg-type]  # all that it asks of a socket is a file
+    answer.begin()
+    while answer.status in INFORMATIONAL:
+        answer.headers = None  # type: ignore[assignment]  # which makes `begin` read on
+        answer.begin()
+    # As they stood on the wire: proxies put other things than ASCII into headers, which httpx refuses as text.
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.getheaders()]
+    return Reply(
+        answer.status, headers, _body_of(answer), lambda: answer.isclosed() and not answer.will_close, answer.close
+    )
+
+
+def _body_of(answer: HTTPResponse) -> Iterator[bytes]:
     """Yield an answer's body undecoded; one that ends before its announced length is an error."""
     with _translated(httpx.ReadError, httpx.ReadTimeout):
         while piece := answer.read(ANSWER_PIECE):
@@ -140,8 +175,8 @@ def body_of(answer: HTTPResponse) -> Iterator[bytes]:
 class _Source:
     """What the standard library takes for a socket: it only asks for a file to read from."""
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._raw = _Deadlined(sock, deadline)
+    def __init__(self, raw: _Deadlined) -> None:
+        self._raw = raw
 
     def makefile(self, mode: str) -> io.BufferedReader:
         del mode
@@ -151,20 +186,45 @@ class _Source:
 class _Deadlined(io.RawIOBase):
     """Reads from a socket, all reads together until one deadline."""
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
         super().__init__()
         self._sock = sock
-        self._deadline = deadline
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
+        self._ahead = b""
+
+    def some(self) -> bytes:
+        """Return what has come, as soon as anything has."""
+        self._await()
+        return self._sock.recv(FIRST_PIECE)
+
+    def put_back(self, data: bytes) -> None:
+        """Have what was looked at read once more."""
+        self._ahead = data
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: object) -> int:
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # a writable buffer, as io promises
+        if self._ahead:
+            piece, self._ahead = self._ahead[: len(buffer)], self._ahead[len(buffer) :]
+            buffer[: len(piece)] = piece
+            return len(piece)
+        self._await()
+        return self._sock.recv_into(buffer)
+
+    def _await(self) -> None:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the answer took too long")
-        self._sock.settimeout(left)
-        return self._sock.recv_into(buffer)  # type: ignore[arg-type]  # a writable buffer, as io promises
+        # At the first piece all is left, but for some microseconds.
+        _limit(self._sock, self._timeout_s if self._timeout_s - left < MOMENT_S else left)
+
+
+def _limit(sock: socket.socket, timeout_s: float) -> None:
+    """Have operations wait so long; where that is so already, it is not worth a system call."""
+    if sock.gettimeout() != timeout_s:
+        sock.settimeout(timeout_s)
 
 
 @contextmanager

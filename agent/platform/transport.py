@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from agent.platform.connection import EARLY_ANSWER_S, Connection, body_of
+from agent.platform.connection import EARLY_ANSWER_S, Connection
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
-    from http.client import HTTPResponse
+
+    from agent.platform.connection import Reply
 
 PORTS = {"http": 80, "https": 443}
 
@@ -30,16 +31,29 @@ class Transport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the answer with its body still to be read; raises httpx's transport errors."""
+        reply = self.exchange(request)
+        return httpx.Response(reply.status, headers=reply.headers, stream=_Body(reply, lambda: self.finish(reply)))
+
+    def exchange(self, request: httpx.Request) -> Reply:
+        """Do the same with the answer as it stood on the wire: to make httpx's of it costs a tenth of a small upload.
+
+        Whoever gets it must `finish` it.
+        """
         timeouts = request.extensions["timeout"]
         connection = self._connected(request.url, timeouts["connect"])
         try:
-            answer = self._exchange(connection, request, timeouts)
+            return self._exchange(connection, request, timeouts)
         except BaseException:
             self._drop()
             raise
-        # As they stood on the wire: proxies put other things than ASCII into headers, which httpx refuses as text.
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.getheaders()]
-        return httpx.Response(answer.status, headers=headers, stream=_Body(answer, self._finish))
+
+    def finish(self, reply: Reply) -> None:
+        """Keep the connection where the answer was read whole and the server means to keep it too; else close it."""
+        if reply.keeps() and self._connection is not None:
+            self._connection.rest()
+        else:
+            self._drop()
+        reply.close()
 
     def abort(self) -> None:
         """Break off what is under way, from any thread."""
@@ -51,7 +65,7 @@ class Transport(httpx.BaseTransport):
         """Close the connection."""
         self._drop()
 
-    def _exchange(self, connection: Connection, request: httpx.Request, timeouts: dict[str, float]) -> HTTPResponse:
+    def _exchange(self, connection: Connection, request: httpx.Request, timeouts: dict[str, float]) -> Reply:
         pieces = iter(request.stream)  # type: ignore[arg-type]  # ours are synchronous
         first = next(pieces, b"")
         # A body begins with what goes before the picture, which is short; none is one piece alone.
@@ -62,13 +76,14 @@ class Transport(httpx.BaseTransport):
             pace=self._pace,
         )
         try:
-            answer = connection.receive(request.method, timeout_s=timeouts["read"] if whole else EARLY_ANSWER_S)
+            reply = connection.receive(request.method, timeout_s=timeouts["read"] if whole else EARLY_ANSWER_S)
         except httpx.TransportError as error:
             if whole:
                 raise
             raise httpx.WriteError("the server closed the connection in the middle of the request") from error
-        answer.will_close = answer.will_close or not whole
-        return answer
+        if not whole:
+            reply.keeps = lambda: False
+        return reply
 
     def _connected(self, url: httpx.URL, timeout_s: float) -> Connection:
         if self._connection is not None and not self._connection.usable():
@@ -84,13 +99,6 @@ class Transport(httpx.BaseTransport):
     def _hold(self, lever: socket.socket) -> None:
         self._lever = lever
 
-    def _finish(self, answer: HTTPResponse) -> None:
-        """Keep the connection where the answer was read whole and the server means to keep it too."""
-        if answer.isclosed() and not answer.will_close and self._connection is not None:
-            self._connection.rest()
-        else:
-            self._drop()
-
     def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -98,16 +106,15 @@ class Transport(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: HTTPResponse, finish: Callable[[HTTPResponse], None]) -> None:
-        self._answer = answer
+    def __init__(self, reply: Reply, finish: Callable[[], None]) -> None:
+        self._reply = reply
         self._finish = finish
 
     def __iter__(self) -> Iterator[bytes]:
-        return body_of(self._answer)
+        return self._reply.pieces
 
     def close(self) -> None:
-        self._finish(self._answer)
-        self._answer.close()
+        self._finish()
 
 
 def _head(request: httpx.Request) -> bytes:

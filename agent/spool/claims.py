@@ -10,6 +10,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from agent.spool.records import ITEM_COLUMNS
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
@@ -33,6 +35,7 @@ SELECT priority FROM item WHERE state = 'waiting' AND not_before = 0 AND priorit
 NEWEST = """
 SELECT id, priority FROM item WHERE state = 'waiting' AND not_before = 0 AND priority = ? ORDER BY id DESC LIMIT ?
 """
+ITEM = f"SELECT {ITEM_COLUMNS} FROM item WHERE id = ? AND state = 'waiting'"  # noqa: S608 (our own names)
 ABOVE_ALL = 10
 NEXT = "SELECT id, not_before FROM item WHERE state = 'waiting' AND not_before > 0 ORDER BY not_before LIMIT ?"
 
@@ -63,9 +66,9 @@ class Claims:
                 item_id = ahead.popleft()
                 if item_id in self._claimed:
                     continue  # put forward by another process between the two looks ahead, so it was seen twice
-                row = self._reader.one("SELECT * FROM item WHERE id = ? AND state = 'waiting'", item_id)
+                row = self._reader.one(ITEM, item_id)
                 if row is not None:
-                    item = self._reader.item(row, self._root)
+                    item = self._reader.made(row, self._root)
                     self._claimed.add(item_id)
                     return item
 
@@ -111,13 +114,15 @@ class Claims:
                 self._ahead.clear()
 
     def _look_ahead(self, *, other_end: bool) -> list[int]:
-        limit = AHEAD[self._order] + len(self._claimed)
+        # From the other end one is taken at a time, and what comes next there is looked up when it is wanted.
+        wanted = 1 if other_end else AHEAD[self._order]
+        limit = wanted + len(self._claimed)
         due = self._reader.all(DUE, self._clock.boot(), limit)
         order = OPPOSITE[self._order] if other_end else self._order
         ready = self._reader.all(OLDEST, limit) if order == "oldest" else self._newest(limit)
         rows = (*ready, *due) if other_end else (*due, *ready)
         free = [(row[1], row[0]) for row in rows if row[0] not in self._claimed]
-        found = sorted(free, key=lambda one: -one[0])[: AHEAD[self._order]]
+        found = sorted(free, key=lambda one: -one[0])[:wanted]
         if not other_end:
             self._least = found[-1][0] if found else ABOVE_ALL
         return [item_id for _, item_id in found]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import SpoolFull, SpoolUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -40,6 +40,11 @@ def fsync_directory(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def folders_of(paths: Iterable[Path]) -> set[Path]:
+    """Return the directories in which files lie: most have the same, and texts are told apart sooner than paths."""
+    return {Path(folder) for folder in {str(path).rpartition("/")[0] for path in paths}}
 
 
 def make_directory(path: Path) -> None:

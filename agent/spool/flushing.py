@@ -11,13 +11,13 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.spool.durable import disk_errors, flush
+from agent.spool.durable import disk_errors, flush, folders_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 TELLS_ERRORS = (5, 8)  # before this Linux `syncfs` says yes whatever the disk refused
 PROVEN = frozenset({0xEF53, 0x58465342})  # ext4 and xfs, by the number in `statfs`
@@ -42,9 +42,9 @@ class Flushing:
         Raises `SpoolFull` or `SpoolUnavailable`; then none of the pictures may be flushed again.
         """
         together = len(pictures) > 1 and self._tells_errors and self._clock() >= self._shunned_until
-        folders = {picture.parent for picture in pictures} if together else set()
+        folders = folders_of(pictures) if together else set[Path]()
         flushed = {folder for folder in folders if self._flush_all(folder)}
-        for picture in pictures:
+        for picture in pictures if flushed != folders or not together else ():
             if picture.parent not in flushed:
                 flush(picture)
         return flushed

@@ -14,7 +14,7 @@ from agent.errors import SpoolFull, SpoolUnavailable, Wait
 from agent.spool import ledger
 from agent.spool.allowance import NoRoom
 from agent.spool.discard import set_aside
-from agent.spool.durable import remove
+from agent.spool.durable import folders_of, remove
 from agent.spool.records import Opened, Staged, stored_inode, upload_filename
 from agent.spool.rows import item_row
 
@@ -104,7 +104,7 @@ class Inbox:
         ours = [one for one in batch if self._settle(one)]
         try:
             flushed = self._shelf.flush([one.path for one in ours if one.linked])
-            folders = {one.path.parent for one in batch} - flushed
+            folders = folders_of(one.path for one in batch) - flushed
             self._commits.run(lambda connection: self._insert(connection, batch, ours), folders)
         except Wait:
             # The rows may still be in the journal and come back after a power cut, so the files must outlive them:
@@ -182,13 +182,13 @@ class Inbox:
             raise NoRoom(f"the spool is full: {items} pictures with {held} bytes wait")
         connection.executemany(INSERT, (item_row(one, self._shelf.root) for one in batch))
         ledger.count_all(connection, ((one.draft.source, ledger.CAPTURED, "", one.draft.size) for one in batch))
+        marks = [(one.draft.source, one.draft.mark) for one in batch if one.draft.mark is not None]
+        connection.executemany(MARK, (_mark_row(source, mark) for source, mark in marks))
         for one in batch:
             draft = one.draft
             if draft.refused is not None:
                 most = limits.quarantine_max_items
                 set_aside(connection, self._shelf.root, one.id, draft.source, draft.size, draft.refused, most=most)
-            if draft.mark is not None:
-                write_mark(connection, draft.source, draft.mark)
             if draft.position is not None:
                 write_progress(connection, draft.source, draft.position)
 
@@ -222,9 +222,12 @@ def _count_dropped(connection: sqlite3.Connection, source: str, reason: str, *, 
 
 def write_mark(connection: sqlite3.Connection, source: str, mark: Mark) -> None:
     """Remember a watched file, within a transaction."""
+    connection.execute(MARK, _mark_row(source, mark))
+
+
+def _mark_row(source: str, mark: Mark) -> tuple[object, ...]:
     path = mark.path.encode("utf-8", "surrogateescape")
-    marks = stored_inode(mark.inode), mark.size, mark.mtime_ns, mark.sha256, mark.skipped
-    connection.execute(MARK, (source, path, *marks))
+    return source, path, stored_inode(mark.inode), mark.size, mark.mtime_ns, mark.sha256, mark.skipped
 
 
 def write_progress(connection: sqlite3.Connection, source: str, at: Position) -> None:

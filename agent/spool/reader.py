@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.errors import SpoolDamaged
-from agent.spool.records import read_item
+from agent.spool.records import item_of, item_values
 from agent.spool.schema import connect_read_only, index_errors, mark_damaged
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
     from pathlib import Path
 
     from agent.frame import Item
@@ -37,11 +38,15 @@ class Reader:
 
     def item(self, row: sqlite3.Row, root: Path) -> Item:
         """Make an item of its row; one that makes no sense is damage, and its picture is found without it."""
+        return self.made(item_values(row), root)
+
+    def made(self, values: Sequence[Any], root: Path) -> Item:
+        """Make an item of its `ITEM_COLUMNS`, as `item` does."""
         try:
-            return read_item(row, root)
+            return item_of(values, root)
         except (ValueError, TypeError) as error:
             mark_damaged(self._directory)
-            raise SpoolDamaged(f"the spool's index is damaged: item {row['id']} cannot be read: {error}") from error
+            raise SpoolDamaged(f"the spool's index is damaged: item {values[0]} cannot be read: {error}") from error
 
     def close(self) -> None:
         """Close the connection."""

@@ -15,11 +15,18 @@ from agent.frame import EXTENSIONS, PRIORITY, Item, Origin, Position
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from agent.clock import Stamp
 
 
 SMALLER = ".small"
+ITEM_COLUMNS = (
+    "id, source, filename, path, media_type, size, sha256, metadata, captured_at, attempts, outcome_unknown, "
+    "reencoded, origin, beside"
+)
+"""What an item is made of, in the order in which `item_of` takes it."""
+_NAMES = ITEM_COLUMNS.split(", ")
 _encode = json.JSONEncoder().encode
 
 
@@ -202,24 +209,51 @@ def stored_stamp(stamp: Stamp | None) -> tuple[str | None, float | None, bool | 
 
 def read_path(stored: bytes, root: Path) -> Path:
     """Read what `stored_path` wrote."""
-    return root / os.fsdecode(stored)
+    name = os.fsdecode(stored)
+    return Path(name if name.startswith("/") else f"{root}/{name}")
 
 
 def read_item(row: sqlite3.Row, root: Path) -> Item:
     """Make an item of its row."""
+    return item_of(item_values(row), root)
+
+
+def item_values(row: sqlite3.Row) -> list[Any]:
+    """Return an item's columns of a row with more than those."""
+    return [row[name] for name in _NAMES]
+
+
+def item_of(values: Sequence[Any], root: Path) -> Item:
+    """Make an item of its `ITEM_COLUMNS`, in that order: to find each by its name takes as long as all the rest."""
+    (
+        item_id,
+        source,
+        filename,
+        path,
+        media_type,
+        size,
+        sha256,
+        metadata,
+        captured_at,
+        attempts,
+        outcome_unknown,
+        reencoded,
+        origin,
+        beside,
+    ) = values
     return Item(
-        id=row["id"],
-        source=row["source"],
-        filename=row["filename"],
-        path=read_path(row["path"], root),
-        media_type=row["media_type"],
-        size=row["size"],
-        sha256=row["sha256"],
-        metadata=row["metadata"],
-        captured_at=datetime.fromisoformat(row["captured_at"]),
-        attempts=row["attempts"],
-        outcome_unknown=bool(row["outcome_unknown"]),
-        reencoded=bool(row["reencoded"]),
-        origin=read_origin(row["origin"]),
-        beside=read_path(row["beside"], root) if row["beside"] else None,
+        item_id,
+        source,
+        filename,
+        read_path(path, root),
+        media_type,
+        size,
+        sha256,
+        metadata,
+        datetime.fromisoformat(captured_at),
+        attempts,
+        bool(outcome_unknown),
+        bool(reencoded),
+        read_origin(origin),
+        read_path(beside, root) if beside else None,
     )

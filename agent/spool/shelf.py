@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import SpoolUnavailable, Wait
@@ -19,7 +20,6 @@ from agent.spool.records import parse_filename, sidecar_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from agent.spool.records import Draft, Opened, OpenedSidecar
 
@@ -130,9 +130,10 @@ class Shelf:
         return beside
 
     def _place(self, base: Path, sequence: int, filename: str) -> Path:
-        folder = base / f"{sequence // FOLDER_ITEMS:06d}"
-        make_directory(folder)
-        return folder / filename
+        folder = f"{base}/{sequence // FOLDER_ITEMS:06d}"  # joined by hand: a Path each costs as much as the link
+        if not os.path.isdir(folder):  # noqa: PTH112 (so does this)
+            make_directory(Path(folder))
+        return Path(f"{folder}/{filename}")
 
 
 def _link(descriptor: int, target: Path) -> str | None:

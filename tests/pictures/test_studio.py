@@ -312,6 +312,18 @@ def test_an_idle_child_ends_by_itself(kept: Keeper, coded: Coder) -> None:
     child.verify(coded(".jpg"))
 
 
+def test_the_child_of_a_thread_that_keeps_to_one_core_does_not(kept: Keeper, coded: Coder) -> None:
+    """Decoding goes where there is room, whichever thread asked first."""
+    child, free = kept(), os.sched_getaffinity(0)
+    nursery = Nursery(Stop(), core=max(free))
+    nursery.start("asks", lambda: child.verify(coded(".jpg")), neighbours=True)
+    assert nursery.join(30) == []
+    assert nursery.failure is None
+    running = child._child
+    assert running is not None
+    assert os.sched_getaffinity(running.pid) == free
+
+
 def test_closing_interrupts_a_picture(kept: Keeper, coded: Coder, opened: Opener) -> None:
     """A stop does not wait for a decoder: whoever does gets `Wait`, at once, and nothing is started any more."""
     child = kept()

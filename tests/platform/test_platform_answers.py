@@ -8,7 +8,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from agent.platform.answers import RETRY_AFTER_CAP_S, SHOWN_CHARACTERS, Answer, Meaning, read_answer, retry_after_s
+from agent.platform.answers import (
+    KEY,
+    ORDINARY,
+    RETRY_AFTER_CAP_S,
+    SHOWN_CHARACTERS,
+    Answer,
+    Meaning,
+    read_answer,
+    retry_after_s,
+    shown,
+)
 
 NOW = datetime(2026, 3, 14, 8, 0, tzinfo=UTC)
 HTML = b"<!DOCTYPE html><html><body>duplicate: this picture already exists</body></html>"
@@ -190,3 +200,19 @@ def test_any_answer_has_a_meaning(status: int, headers: dict[str, str], body: by
     if verdict.meaning is Meaning.DELIVERED:
         assert 200 <= status < 300
         assert isinstance(json.loads(body), dict)
+
+
+@given(text=st.text(alphabet=st.sampled_from("aZ9-/^_` ~.\u00e4\n") | st.characters(), max_size=30))
+def test_an_ordinary_id_is_shown_as_the_long_way_would(text: str) -> None:
+    """The short way for ordinary ids changes nothing: what it lets through is printable, of one word, and no key."""
+    if ORDINARY.fullmatch(text):
+        assert text.isprintable()
+        assert text.split() in ([text], [])
+        assert KEY.search(text) is None
+
+
+@pytest.mark.parametrize("key", ["adk_c0ffee", "apt_0"])
+def test_no_key_is_ordinary(key: str) -> None:
+    """A text that is or holds a key never goes the short way (I7)."""
+    assert ORDINARY.fullmatch(key) is None
+    assert key[4:] not in shown(f"x/{key}")
