@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.commands import group
+from agent.config.schema import schema_text
 from agent.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def pages() -> dict[str, str]:
     return {
         "commands.md": "\n".join(_commands()) + "\n",
         "configuration.md": "\n".join(_configuration()) + "\n",
-        "config.schema.json": json.dumps(Settings.model_json_schema(), indent=2) + "\n",
+        "config.schema.json": schema_text(),
     }
 
 

@@ -14,7 +14,7 @@ from agent.config.example import write_example
 from agent.config.load import Configuration, check, load
 from agent.config.paths import find_config
 from agent.config.redaction import printable, redacted
-from agent.config.settings import Settings
+from agent.config.schema import schema_text
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def command() -> None:
 @click.argument("path", type=click.Path(path_type=Path), default=Path("config.toml"))
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def init(path: Path, *, force: bool) -> None:
-    """Write a configuration with every key, its default and a comment to PATH (./config.toml)."""
+    """Write a configuration with every key, its default and a comment to PATH (./config.toml), its schema beside it."""
     write_example(path, replace=force)
     click.echo(printable(f"wrote {path}; edit it, then: acusight-agent config check -c {path}"))
 
@@ -73,7 +73,7 @@ def show(inherited: Path | None, given: Path | None, *, as_json: bool) -> None:
 @command.command(epilog="\b\nExample:\n  acusight-agent config schema > acusight-agent.schema.json")
 def schema() -> None:
     """Print the JSON schema of the configuration, for editors."""
-    click.echo(json.dumps(Settings.model_json_schema(), indent=2))
+    click.echo(schema_text(), nl=False)
 
 
 def _summary(configuration: Configuration) -> Iterator[str]:

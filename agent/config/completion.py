@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agent.config.example import example_text
 from agent.config.lines import key_lines
 from agent.config.regular import read_regular
+from agent.config.schema import write_schema
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def complete(path: Path, values: Mapping[str, str | None]) -> bool:
     if found and completed == text:
         return False
     _replace(path, completed.encode())
+    if not found:
+        write_schema(path.parent)
     return True
 
 

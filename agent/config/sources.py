@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator
 
 from agent.config.annotations import (
     BoxSize,
@@ -28,6 +28,11 @@ from agent.config.fields import FilePath, Name, Pixels, Priority, Seconds, Secti
 from agent.config.framing import Crop, Masks, crop_field, mask_field
 from agent.config.selection import SelectSettings, priority_field, select_field
 from agent.sources.grammar import parse_source
+
+# A camera's number is written as one, and kept as a word.
+Opened = Annotated[
+    Word, WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer", "minimum": 0}]})
+]
 
 
 def _folder_name(fields: dict[str, Any]) -> str:
@@ -114,7 +119,7 @@ class CameraSettings(Section):
 
     name: Name = Field(description="The source's name, unique among all sources, part of file names.")
     # A camera's URL may hold a password: kept out of the `repr`.
-    source: Word = Field(
+    source: Opened = Field(
         repr=False,
         coerce_numbers_to_str=True,
         description="What to open: 0, /dev/…, rtsp://…, http://…, a video file or glob, gst:PIPELINE or cmd:PROGRAM.",

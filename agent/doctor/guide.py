@@ -47,6 +47,7 @@ Section = Literal[
     "the-spool-is-on-a-network-disk",
     "the-spool-is-on-fat",
     "the-unit-hides-the-folder",
+    "the-unit-is-an-old-one",
     "the-user-is-not-in-the-group",
     "there-is-no-device-key",
     "tls-failed",

@@ -28,6 +28,7 @@ PROPERTIES = (
     "ProtectSystem",
     "ReadWritePaths",
     "BindPaths",
+    "RuntimeDirectoryPreserve",
 )
 RUNS_NOT: Section = "the-service-does-not-run"
 LOOK = "journalctl --unit=acusight-agent --lines=30 --no-pager"
@@ -69,6 +70,10 @@ def _active(facts: Mapping[str, str], restarts: int) -> Finding:
     if restarts > MANY_RESTARTS:
         what = f"it runs, and was started again {restarts} times"
         return warning("service", what, "The journal says why it ended.", LOOK, "the-service-is-started-again")
+    if facts.get("RuntimeDirectoryPreserve") == "no":
+        what = "it runs by a unit of an earlier release, which forgets the last six hours at each restart"
+        why = "Without RuntimeDirectoryPreserve=yes, chart and last pictures of the status page go with the process."
+        return warning("service", what, why, "sudo acusight-agent service install", "the-unit-is-an-old-one")
     return ok("service", "active")
 
 

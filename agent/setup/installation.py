@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config.example import write_example
+from agent.config.schema import write_schema
 from agent.errors import AgentError, UsageError
 from agent.setup.units import ENABLED, MAIN, PAGE, SYSTEM, fitted, place_of, unit_files
 
@@ -115,6 +116,7 @@ class Installation:
         with _file_errors("write", path):
             path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
+            write_schema(path.parent)
             yield f"kept {path}"
             return
         write_example(path, replace=False)

@@ -21,6 +21,8 @@ make_configuration() {
     "$home/bin/acusight-agent" config init "$config" >/dev/null
     chown acusight:acusight "$config"
   fi
+  # What editors check the configuration by is this release's.
+  "$home/bin/acusight-agent" config schema >"${config%/*}/acusight-agent.schema.json"
 }
 
 # The service may end with 78 as long as it has no key and no source: that is no failure of the package.

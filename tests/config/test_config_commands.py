@@ -35,6 +35,17 @@ class TestInit:
         assert result.output.splitlines()[0] == f"ok: {tmp_path}/config.toml"
         assert f"watch captures: {tmp_path}/captures (not there yet)" in result.output
 
+    @pytest.mark.parametrize("name", ["config.toml", "elsewhere/mine.toml"])
+    def test_an_editor_finds_the_schema(self, tmp_path: Path, name: str) -> None:
+        """The first line leads, from wherever the file lies, to this release's schema."""
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        assert run("init", name).exit_code == 0
+        word, schema = path.read_text(encoding="utf-8").splitlines()[0].split()
+        assert word == "#:schema"
+        assert (path.parent / schema).read_text(encoding="utf-8") == run("schema").output
+        assert (path.parent / schema).stat().st_mode & 0o777 == 0o644
+
     def test_it_replaces_nothing_unasked(self, write: Write) -> None:
         """A file that is there stays, unless --force; then it is replaced and made private."""
         path = write("mine", 0o644)

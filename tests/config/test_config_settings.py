@@ -276,6 +276,12 @@ class TestExample:
         table = table[0] if isinstance(table, list) else table
         assert set(table) == set(model.model_fields)
 
+    def test_a_camera_may_be_a_number(self) -> None:
+        """The schema takes what the settings take: a number without quotes is a camera's."""
+        camera = Settings.model_json_schema()["$defs"]["CameraSettings"]["properties"]["source"]
+        assert [kind["type"] for kind in camera["anyOf"]] == ["string", "integer"]
+        assert Settings.model_validate({"camera": [{"name": "gate", "source": 0}]}).camera[0].source == "0"
+
     def test_the_schema_knows_every_key(self) -> None:
         """The JSON schema is closed, and describes the example's tables."""
         schema = json.loads(json.dumps(Settings.model_json_schema()))

@@ -470,6 +470,8 @@ class TestService:
             ({}, True, "ok", None),
             ({"UnitFileState": "disabled"}, True, "warning", "the-service-does-not-run"),
             ({"NRestarts": "9"}, True, "warning", "the-service-is-started-again"),
+            ({"RuntimeDirectoryPreserve": "yes"}, True, "ok", None),
+            ({"RuntimeDirectoryPreserve": "no"}, True, "warning", "the-unit-is-an-old-one"),
             ({"ActiveState": "activating", "NRestarts": "9"}, False, "warning", "the-service-is-started-again"),
             ({"ActiveState": "failed", "ExecMainStatus": "78"}, False, "problem", "the-service-ended-with-78"),
             ({"ActiveState": "inactive", "ExecMainStatus": "0"}, False, "problem", "the-service-does-not-run"),

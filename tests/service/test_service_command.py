@@ -122,6 +122,7 @@ def test_it_is_installed_and_uninstalled_below_a_root(root: Path) -> None:
     assert last.stdout.splitlines()[-1].startswith(f"left as they are: {config.parent} ")
     assert set(tree(root)) == {
         PROGRAM.lstrip("/"),
+        "etc/acusight-agent/acusight-agent.schema.json",
         "etc/acusight-agent/config.toml",
         "etc/systemd/system/acusight-agent.service.d/mine.conf",
     }
