@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
 ONCE_TICK_S = 0.05
+QUIET_TICK_S = 2.5  # a box that sees nothing for hours is left asleep; what another process puts in waits so long
+QUIET_S = 10.0
 ON_DISK_EVERY_S = 30.0
 REOPEN_EVERY_S = 5.0
 STALL_S = 30.0  # on top of the longest deadline of a single step
@@ -65,6 +67,7 @@ class Daemon:
         self._started_at = clock.wall()
         self._interrupted = False
         self._look_at = 0.0
+        self._moved_at = clock.boot()
         self._hush = Hush()
 
     def run(self) -> int:
@@ -140,7 +143,7 @@ class Daemon:
         rest_s = 0.0  # the first look is at once: `status` must not find a daemon that says nothing of itself
         while True:
             asked = self._signals.wait(rest_s)
-            rest_s = ONCE_TICK_S if self._once else TICK_S
+            rest_s = ONCE_TICK_S if self._once else tick_s(self._clock.boot() - self._moved_at)
             if "stop" in asked:
                 self._interrupted = True
                 return False
@@ -171,7 +174,8 @@ class Daemon:
         facts = self._facts(pipeline)
         state.write(facts, pipeline.news())  # first: it says why the rest may be impossible
         pipeline.spool.check_place()
-        pipeline.notice_other_processes()
+        if pipeline.notice_other_processes():
+            self._moved_at = self._clock.boot()
         self._notifier.status(bulletin.line(facts))
         pipeline.spool.traffic.save()
 
@@ -222,6 +226,11 @@ class Daemon:
             "clock_synchronised": self._clock.trusted(),
             **pipeline.facts(),
         }
+
+
+def tick_s(quiet_s: float) -> float:
+    """Return how long the main thread rests where nothing has moved in the spool for `quiet_s`."""
+    return TICK_S if quiet_s < QUIET_S else QUIET_TICK_S
 
 
 def _quarantined(pipeline: Pipeline) -> int:

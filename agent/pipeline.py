@@ -149,14 +149,14 @@ class Pipeline:
             self.spool.close()
         return stragglers
 
-    def notice_other_processes(self) -> None:
-        """Obey standing orders and wake the uploaders where a commit has changed the spool.
+    def notice_other_processes(self) -> bool:
+        """Obey standing orders and wake the uploaders where a commit has changed the spool; tell whether one has.
 
         `upload FILE` and `queue` are processes of their own.
         """
         version = self.spool.version()
         if version == self._version:
-            return
+            return False
         self._version = version
         standing = read_standing(self.spool.reader)
         self.link.pause(standing.paused_since)
@@ -164,6 +164,7 @@ class Pipeline:
             self._flushes = standing.flushes
             self.link.hurry()
         self.spool.arrived.ring()
+        return True
 
     def taking(self) -> bool:
         """Tell whether a source, or the look through what an earlier run left, may still bring something in."""
