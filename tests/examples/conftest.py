@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from warm_rig import WarmSandbox
 from world_rig import World
-
-from agent.sandbox.process import SandboxProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Return the world that each example gets a copy of."""
     root = tmp_path_factory.mktemp("world")
-    with SandboxProcess(tmp_path_factory.mktemp("platform"), duplicates="accept") as sandbox:
+    with WarmSandbox(tmp_path_factory.mktemp("platform"), duplicates="accept") as sandbox:
         world = World(root, sandbox)
         world.prepare()
         yield world
