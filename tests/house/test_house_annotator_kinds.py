@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from annotator_house import arrived, seen
 from house_rig import KEY, House, arrive, photograph, until
 
 sys.path.append(str(Path(__file__).parents[1] / "annotators"))  # which has the servers and models
+sys.path.append(str(Path(__file__).parents[1] / "sources_camera"))  # which has a camera
 
 from inference_server import inference
 from models import SIDE, cell_finder, spotted
+from test_camera_live import MjpegServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,3 +127,38 @@ def test_by_the_rule_to_drop_frames_without_an_answer_are_on_record(house: House
     house.once()
     dropped = house.rows("SELECT reason, items FROM tally WHERE what = 'dropped'")
     assert dropped == [{"reason": "no answer from the annotator", "items": 4}]
+
+
+SLOW = """
+import time
+import agent.annotators.sight as sight
+real = sight.detector
+def detector(plan):
+    see = real(plan)
+    def seen(pixels):
+        time.sleep(1.0)
+        return see(pixels)
+    return seen
+sight.detector = detector
+"""
+
+
+def test_i2_the_books_are_even_beside_a_slow_detector(house: House) -> None:
+    """A live camera is grabbed on while a frame takes longer than its stall timeout; what passed is counted (I2)."""
+    (house.root / "lib").mkdir()
+    (house.root / "lib" / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
+    house.environment["PYTHONPATH"] = str(house.root / "lib")
+    with closing(MjpegServer()) as server:
+        detector(house, source=server.url, stall_timeout_s=0.6)
+        agent = house.run()
+        house.settled(2)
+        until(lambda: bool(house.rows("SELECT * FROM tally WHERE reason = 'the annotator was busy'")), said=agent.tail)
+        agent.stop()
+        assert server.connections == 1
+    assert not agent.events("source_lost")
+    assert not agent.events("annotator_failed")
+    assert all(seen(metadata) is not None for metadata in arrived(house).values())
+    tally = {row["reason"] or row["what"]: row["items"] for row in house.rows("SELECT * FROM tally")}
+    waiting = house.rows("SELECT count(*) AS n FROM item")[0]["n"]
+    assert tally["the annotator was busy"] > 5
+    assert tally["captured"] == tally["delivered"] + tally["the annotator was busy"] + waiting
