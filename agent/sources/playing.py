@@ -43,6 +43,11 @@ def play_on(capture: Capture, order: Order, taker: FrameTaker, heart: Heartbeat,
         except BadPicture as bad:
             heart.bad[bad.what] += 1
             continue
+        except Reopen:
+            # This process ends, but the frame in hand is done with: the next one need not begin with it.
+            if held:
+                outbox.send(frame_record(held[0], held[1], clock.boot(), held[2], held[3]))
+            raise
         if taken is None:
             continue
         if held:

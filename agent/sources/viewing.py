@@ -8,6 +8,7 @@ fresh as can be, stands for the last of them; the others are counted.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -212,9 +213,12 @@ class FileView:
                 return said
 
     def _is_rested(self) -> bool:
-        """Wait for the end of a rest; false where that is too long for the rule."""
+        """Wait for the end of a rest, or for a late frame's; false where a rest is too long for the rule.
+
+        A file has the time that a thread needs to be found hanging: a new process goes on where this one is.
+        """
         while rest := self._lookout.rest_s():
-            if not self._lookout.waits and rest > self._lookout.plan.timeout_s:
+            if not self._lookout.waits and self._lookout.plan.timeout_s < rest < math.inf:
                 return False
             self._viewing.check()
             self._lookout.pause(min(self._heart.every_s, rest))

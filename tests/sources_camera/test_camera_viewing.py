@@ -373,6 +373,25 @@ class TestFile:
         assert [number for number, facts in self.played(one) if "labels" in facts] == [0, 1, 2, 3]
         assert one.looked_at == [0, 0, 0, 1, 2, 3]
 
+    def test_a_file_goes_on_in_a_new_process_where_the_detector_hangs(
+        self, bench: Callable[..., Bench], clock: HandClock
+    ) -> None:
+        """The frame goes without an answer at its deadline, and those behind it are not given up with it."""
+        one = bench()
+        one.gate.clear()
+        one.lookout.pause = clock.advance  # type: ignore[method-assign]
+        wait = one.gate.wait
+
+        def waits(timeout: float | None = None) -> bool:
+            clock.advance(2.0)
+            return wait(timeout)
+
+        one.gate.wait = waits  # type: ignore[method-assign]
+        with pytest.raises(Reopen, match="the detector hangs"):
+            self.played(one)
+        one.records += one.pipe.read()
+        assert [(number, facts["unannotated"]) for number, facts in one.frames()] == [(0, "it did not answer in time")]
+
     def test_what_is_not_wanted_has_no_jpeg(self, bench: Callable[..., Bench]) -> None:
         """The rules decide in the child for files, too."""
         one = bench()
