@@ -1,8 +1,20 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agent.spool.budget import OVERHEAD_BYTES, OVERHEAD_INODES, Limits, Shortage, Usage, shortage
+from agent.spool.budget import (
+    MOST_UNSEEN,
+    OVERHEAD_BYTES,
+    OVERHEAD_INODES,
+    Leeway,
+    Limits,
+    Shortage,
+    Usage,
+    leeway,
+    shortage,
+)
 
 LIMITS = Limits(max_bytes=1_000_000, min_free_bytes=500_000, max_items=10, min_free_inodes=100)
 PLENTY = 10_000_000
@@ -91,3 +103,36 @@ def test_without_a_floor_inodes_are_not_counted() -> None:
 def test_a_shortage_names_its_figures(usage: Usage, missing: Shortage) -> None:
     """Who reads it learns what is used and which setting says no; who makes room learns how much is enough."""
     assert shortage(usage, LIMITS, size=200_000, linked=False) == missing
+
+
+@given(
+    held=st.integers(0, 10**9),
+    free=st.integers(0, 10**10),
+    items=st.integers(0, 10_000),
+    inodes=st.none() | st.integers(0, 100_000),
+    sizes=st.lists(st.integers(1, 50_000_000), max_size=40),
+)
+def test_i5_what_comes_in_without_a_look_leaves_caps_and_floors_whole(
+    held: int, free: int, items: int, inodes: int | None, sizes: list[int]
+) -> None:
+    """Pictures that a look lets through unseen, each with its rows and folder, pass no cap and no floor.
+
+    And they leave most of the room that was found: others write to that disk as well.
+    """
+    limits = Limits(max_bytes=10**9, min_free_bytes=10**8, max_items=10_000, min_free_inodes=1000)
+    usage = Usage(held, free, items, inodes)
+    left: Leeway | None = leeway(usage, limits)
+    taken: list[int] = []
+    for size in sizes:
+        left = left.less(size) if left is not None else None
+        if left is None:
+            break
+        taken.append(size)
+    if taken:
+        assert len(taken) <= MOST_UNSEEN
+        assert held + sum(taken) <= limits.max_bytes
+        assert items + len(taken) <= limits.max_items
+        on_disk = sum(taken) + len(taken) * OVERHEAD_BYTES
+        assert free - on_disk >= limits.min_free_bytes
+        assert on_disk <= (free - limits.min_free_bytes) / 8
+        assert inodes is None or inodes - len(taken) * OVERHEAD_INODES >= limits.min_free_inodes
