@@ -39,8 +39,8 @@ fmt: $(READY) ## Format the code, and mend what can be mended
 	@$(RUN) ruff check --fix-only --quiet .
 	@$(RUN) ruff format .
 
-bench: $(READY) ## Measure the agent beside curl
-	@$(VENV)/bin/python benchmarks/watch.py $(ARGS)
+bench: $(READY) ## Measure the agent beside curl, rclone and others; ARGS=--quick, --full or --save
+	@$(VENV)/bin/python benchmarks/table.py $(ARGS)
 
 docs: $(READY) ## Write the pages in docs/reference that are made from the code
 	@$(VENV)/bin/python docs/generate.py

@@ -24,13 +24,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from watch import KEY, SIZE, Sink, rate
+from opponent import Sink
+from peer import KEY
 
 from agent.selection.bank import Bank
 from agent.selection.choice import Choice, Past
 from agent.selection.facts import Facts
 from agent.selection.plan import SelectPlan
 
+SIZE = 200_000
 RULES = (
     'select = {max_per_hour = 100000, rule = [{name = "people", classes = ["person"], keep = "always"}, '
     '{name = "unsure", confidence_between = [0.3, 0.6]}, {name = "none", classes = ["cat"], keep = "no"}]}'
@@ -132,7 +134,8 @@ def folder(sink: Sink, pictures: Path, count: int, work: Path, select: str) -> f
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "agent", "-c", str(config), "run", "--once"], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    rate(sink, count)
+    if (came := sink.figures()["count"]) != count:
+        raise SystemExit(f"the sink got {came} pictures, not {count}")
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
@@ -155,8 +158,7 @@ def folders(count: int, rounds: int) -> dict[str, float]:
                 found[name].append(1000 * (spent - start) / count)
         return {name: statistics.median(values) for name, values in found.items()}
     finally:
-        sink.process.kill()
-        sink.process.wait()
+        sink.close()
         shutil.rmtree(work)
 
 
