@@ -57,3 +57,8 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
         "# A `b` c\n[x](#a-b-c) [x](none.md) [x](#gone) `[x](y.md)` [x](https://a.example)\n```\n[x](z)\n```\n"
     )
     assert broken(page) == ["none.md", "#gone"]
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    """Commands and tables included; what is longer has a page of its own."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1450
