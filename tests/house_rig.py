@@ -261,7 +261,7 @@ class House:
     def call(self, *arguments: str, cold: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a verb to its end; `cold` where its start-up is the point."""
         line = ["agent", "-c", str(self.config), *arguments]
-        if not cold:
+        if warm_rig.at_home() and not cold:
             return warm_rig.run(line, self.environment, self.root, PATIENCE_S)
         return subprocess.run(
             [sys.executable, "-m", *line],

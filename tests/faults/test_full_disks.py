@@ -103,11 +103,6 @@ def use_up_inodes(disk: Path) -> None:
             (disk / f"other-{number}").touch()
 
 
-def told(house: House, why: str) -> None:
-    """Wait until the status says why nothing is taken in."""
-    until(lambda: why in house.call("status").stdout, 5, lambda: house.call("status"))
-
-
 def drained(house: House, agent: Agent) -> None:
     """Wait until much was delivered that waited, then stop, and hold the spool against its invariants."""
     before = books(house)["delivered"]
@@ -157,7 +152,7 @@ def test_i2_i5_a_disk_without_inodes_drains(tmp_path: Path) -> None:
         house.fault(**BUSY)
         agent = house.run()
         agent.until("intake_paused")
-        told(house, "intake    gate paused: the disk is nearly out of inodes")
+        house.says("intake    gate paused: the disk is nearly out of inodes")
         assert os.statvfs(disk).f_favail >= 20
         use_up_inodes(disk)
         agent.stop()
@@ -186,7 +181,7 @@ def test_i2_a_disk_that_fails_under_the_daemon_is_waited_for(tmp_path: Path) -> 
         subprocess.run(["mount", "-o", "remount,abort", disk.point], check=True)
         digests += [arrive(house.watched / f"{number}.jpg", photograph(number)) for number in range(6, 9)]
         agent.until("intake_paused")
-        told(house, "intake    captures paused: cannot write to the spool's index")
+        house.says("intake    captures paused: cannot write to the spool's index")
         house.fault()
         assert agent.process.poll() is None
         with exchanged(disk):
@@ -217,7 +212,7 @@ def test_i2_a_disk_that_failed_for_good_can_be_mounted_again(tmp_path: Path) -> 
         agent.until("spool_let_go")
         house.fault()
         agent.until("spool_unavailable")
-        until(lambda: subprocess.run(["umount", disk.point], check=False, capture_output=True).returncode == 0, 5)
+        until(lambda: subprocess.run(["umount", disk.point], check=False, capture_output=True).returncode == 0)
         disk.mount()
         house.settled(6)
         agent.stop()
@@ -232,10 +227,10 @@ def test_i5_a_spool_at_its_cap_says_so_and_goes_on(tmp_path: Path) -> None:
         house.fault(**BUSY)
         digests = [arrive(house.watched / f"{number}.jpg", photograph(number)) for number in range(6)]
         agent = house.run()
-        told(house, "intake    captures paused: the spool is full: 3 pictures wait, spool.max_items = 3")
+        house.says("intake    captures paused: the spool is full: 3 pictures wait, spool.max_items = 3")
         house.fault()
         assert house.call("queue", "flush").returncode == 0
         house.settled(6)
-        until(lambda: "paused" not in house.call("status").stdout, 5)
+        until(lambda: "paused" not in house.call("status").stdout)
         agent.stop()
         house.check(digests)
