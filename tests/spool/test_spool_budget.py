@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.spool.budget import (
@@ -105,34 +105,33 @@ def test_a_shortage_names_its_figures(usage: Usage, missing: Shortage) -> None:
     assert shortage(usage, LIMITS, size=200_000, linked=False) == missing
 
 
+# What is left is drawn from where the bounds are near, and pictures that are a part of it.
+@settings(max_examples=500, deadline=None)
 @given(
-    held=st.integers(0, 10**9),
-    free=st.integers(0, 10**10),
-    items=st.integers(0, 10_000),
-    inodes=st.none() | st.integers(0, 100_000),
-    sizes=st.lists(st.integers(1, 50_000_000), max_size=40),
+    room=st.integers(0, 300_000_000),
+    disk_room=st.integers(0, 300_000_000),
+    items_left=st.integers(0, 800),
+    inodes_left=st.none() | st.integers(0, 3200),
+    parts=st.integers(1, 100) | st.integers(1, 3000),
 )
 def test_i5_what_comes_in_without_a_look_leaves_caps_and_floors_whole(
-    held: int, free: int, items: int, inodes: int | None, sizes: list[int]
+    room: int, disk_room: int, items_left: int, inodes_left: int | None, parts: int
 ) -> None:
-    """Pictures that a look lets through unseen, each with its rows and folder, pass no cap and no floor.
+    """As many pictures as a look lets through unseen, each with its rows and folder, pass no cap and no floor.
 
     And they leave most of the room that was found: others write to that disk as well.
     """
+    size = min(room, disk_room) // parts
     limits = Limits(max_bytes=10**9, min_free_bytes=10**8, max_items=10_000, min_free_inodes=1000)
-    usage = Usage(held, free, items, inodes)
+    inodes = None if inodes_left is None else limits.min_free_inodes + inodes_left
+    usage = Usage(limits.max_bytes - room, limits.min_free_bytes + disk_room, limits.max_items - items_left, inodes)
     left: Leeway | None = leeway(usage, limits)
-    taken: list[int] = []
-    for size in sizes:
-        left = left.less(size) if left is not None else None
-        if left is None:
-            break
-        taken.append(size)
-    if taken:
-        assert len(taken) <= MOST_UNSEEN
-        assert held + sum(taken) <= limits.max_bytes
-        assert items + len(taken) <= limits.max_items
-        on_disk = sum(taken) + len(taken) * OVERHEAD_BYTES
-        assert free - on_disk >= limits.min_free_bytes
-        assert on_disk <= (free - limits.min_free_bytes) / 8
-        assert inodes is None or inodes - len(taken) * OVERHEAD_INODES >= limits.min_free_inodes
+    taken = -1
+    while left is not None:
+        left, taken = left.less(size), taken + 1
+    assert taken <= MOST_UNSEEN
+    assert taken * size <= room
+    assert taken <= items_left
+    assert taken * (size + OVERHEAD_BYTES) <= disk_room
+    assert taken * size <= disk_room / 8
+    assert inodes_left is None or taken * OVERHEAD_INODES <= inodes_left
