@@ -136,7 +136,7 @@ real = sight.detector
 def detector(plan):
     see = real(plan)
     def seen(pixels):
-        time.sleep(1.0)
+        time.sleep(1.8)
         return see(pixels)
     return seen
 sight.detector = detector
@@ -149,7 +149,7 @@ def test_i2_the_books_are_even_beside_a_slow_detector(house: House) -> None:
     (house.root / "lib" / "sitecustomize.py").write_text(SLOW, encoding="utf-8")
     house.environment["PYTHONPATH"] = str(house.root / "lib")
     with closing(MjpegServer()) as server:
-        detector(house, source=server.url, stall_timeout_s=0.6)
+        detector(house, source=server.url, stall_timeout_s=1.0)
         agent = house.run()
         house.settled(2)
         until(lambda: bool(house.rows("SELECT * FROM tally WHERE reason = 'the annotator was busy'")), said=agent.tail)
