@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
+from agent.annotations.measured import Measured
 from agent.annotations.sidecar import MAX_TEXT, Sidecar, shown
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _DECODER = json.JSONDecoder()
 _BLANKS = " \t\r\n"
 
 
-class Field:
+class Field(Measured):
     """One value in a JSON sidecar and the way to it, so that every complaint names the place."""
 
     __slots__ = ("_key", "_parent", "_sidecar", "value")
@@ -95,20 +96,6 @@ class Field:
         if not math.isfinite(number):
             self.fail("must be a finite number")
         return number
-
-    def within(self, least: float, most: float, *, remedy: str = "") -> float:
-        """Return this as a number of the span that stands for 0..1, give or take."""
-        number = self.number()
-        if not least <= number <= most:
-            self.fail("must be within 0..1", remedy=remedy)
-        return number
-
-    def whole(self) -> int:
-        """Return this as a whole number; some programs write 3.0 for 3."""
-        number = self.number()
-        if number != int(number):
-            self.fail("must be a whole number")
-        return int(number)
 
     def text(self) -> str:
         """Return this as text that is not empty and can be sent."""

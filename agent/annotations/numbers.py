@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from agent.annotations.measured import Measured
 from agent.annotations.sidecar import MAX_TEXT, shown
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _LONGEST = 400  # a double has at most 309 digits before its point
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Word(Measured):
     """One word: its line, the name of its field, and itself."""
 
     sidecar: Sidecar
@@ -44,20 +45,6 @@ class Word:
         if abs(number) == float("inf"):
             self.fail("must be a finite number")
         return number
-
-    def within(self, least: float, most: float, *, remedy: str = "") -> float:
-        """Return this as a number of the span that stands for 0..1, give or take."""
-        number = self.number()
-        if not least <= number <= most:
-            self.fail("must be within 0..1", remedy=remedy)
-        return number
-
-    def whole(self) -> int:
-        """Return this as a whole number."""
-        number = self.number()
-        if number != int(number):
-            self.fail("must be a whole number")
-        return int(number)
 
     def fail(self, what: str, *, remedy: str = "") -> NoReturn:
         """Raise `BadSidecar` for this place."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from agent.config.fields import NAME, Bytes, Priority, Seconds, Section, Timeout, Word
+from agent.config.week import WeekSettings
 from agent.frame import PRIORITY
 from agent.selection.facts import LIMITS
 from agent.selection.plan import ALWAYS, HIGHEST, NOVEL, Rule, SelectPlan
@@ -27,26 +28,8 @@ def priority_field() -> Any:  # noqa: ANN401 (as pydantic's own `Field`)
     )
 
 
-class HoursSettings(Section):
+class HoursSettings(WeekSettings):
     """Hours of the week in which pictures are kept."""
-
-    days: Word = Field(default="mon-sun", description='Weekdays, such as "mon-fri", "sat,sun" or "fri-mon".')
-    hours: Word = Field(
-        default="00-24",
-        description='Hours of the device\'s local time, such as "06-18", or "22:30-06" into the next day.',
-    )
-
-    @field_validator("days")
-    @classmethod
-    def _check_days(cls, days: str) -> str:
-        parse_days(days)
-        return days
-
-    @field_validator("hours")
-    @classmethod
-    def _check_hours(cls, hours: str) -> str:
-        parse_hours(hours)
-        return hours
 
     def line(self) -> tuple[tuple[int, ...], int, int]:
         """Return the weekdays, and the first and the last minute of the day."""
