@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -15,7 +16,7 @@ import structlog
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 # A busy machine is not a slow function: what takes how long is measured elsewhere.
 settings.register_profile("house", deadline=None)
@@ -34,6 +35,17 @@ FIRST = ("service/test_boot", "faults/", "house/", "demo/", "commands/", "page/"
 def pytest_xdist_auto_num_workers() -> int:
     """Run more tests at once than there are processors, as many of them wait."""
     return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or len(os.sched_getaffinity(0)) + WAITING)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep what is collected out of the garbage collector's way: to go through it takes a fifth of the tests' time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
