@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -30,16 +31,19 @@ class Unbuildable(Exception):
 
 
 def prepare(cache: Path, suite: str) -> Path:
-    """Return a root with everything but the agent itself, made now or found in `cache`."""
+    """Return a root with everything but the agent itself, made now or found in `cache`; by one process at a time."""
     wanted = requirements()
     recipe = hashlib.sha256(repr((PACKAGES, wanted)).encode()).hexdigest()[:12]
     finished = cache / f"{suite}-{recipe}"
-    if not finished.exists():
-        with workplace(cache) as folder:
-            root = folder / "root"
-            run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, root, MIRROR)
-            _install(root, *wanted)
-            root.rename(finished)
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            with workplace(cache) as folder:
+                root = folder / "root"
+                run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, root, MIRROR)
+                _install(root, *wanted)
+                root.rename(finished)
     return finished
 
 
