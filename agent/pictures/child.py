@@ -135,16 +135,16 @@ def _draw(request: dict[str, Any], image: Pixels) -> bytes:
 
 
 def _look(request: dict[str, Any], picture: bytes) -> bytes:
-    """Measure a picture; of a JPEG only as much is decoded as the measures need, 2 ms for 200 KB in place of 4."""
-    needs = frozenset(request["needs"])
-    flag = looks.reduction(max(request["width"], request["height"]), needs) | cv2.IMREAD_IGNORE_ORIENTATION
+    """Measure a picture as it is sent, of a JPEG decoded only as far as that needs: 2 ms for 200 KB in place of 4."""
+    needs, recipe = frozenset(request["needs"]), Recipe(request["crop"], request["masks"])
+    sent = recipe.for_picture(request["width"], request["height"], request["orientation"])
+    flag = looks.reduction(max(sent.size), needs) | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        grey = cv2.imdecode(np.frombuffer(picture, np.uint8), flag)
+        grey = cv2.imdecode(np.frombuffer(without_orientation(picture), np.uint8), flag)
         if grey is not None:
             height, width = grey.shape[:2]
-            recipe = Recipe(request["crop"], request["masks"])
-            steps = recipe.for_picture(width, height, request["orientation"]).steps()
-            framed = pixels.prepared(grey, steps) if request["crop"] or request["masks"] else grey
+            steps = recipe.for_picture(width, height, sent.orientation).steps()
+            framed = pixels.prepared(grey, steps) if recipe.crop or recipe.masks else grey
             return json.dumps(looks.look_at(framed, needs).as_json()).encode()
     except (cv2.error, MemoryError) as error:
         raise _Unusable(f"it cannot be looked at ({_reason(error)})") from error

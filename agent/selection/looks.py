@@ -52,9 +52,12 @@ def reduction(longest: float, needs: Collection[str] = PIXEL_LIMITS) -> int:
     is the same at any size.
     """
     side = SIDE if BLUR in needs else 2 * COLUMNS if CHANGE in needs else 1
-    if longest >= 8 * side:
-        return cv2.IMREAD_REDUCED_GRAYSCALE_8
-    return cv2.IMREAD_REDUCED_GRAYSCALE_4 if longest >= 4 * side else cv2.IMREAD_REDUCED_GRAYSCALE_2
+    steps = (
+        (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+        (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+        (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+    )
+    return next((flag for divisor, flag in steps if longest >= divisor * side), cv2.IMREAD_GRAYSCALE)
 
 
 def colour_reduction(longest: float, side: int) -> int:

@@ -18,6 +18,7 @@ from agent.pictures.orientation import displayed_box
 from agent.pictures.pixels import prepared
 from agent.pictures.studio import PictureChild
 from agent.pictures.transform import Recipe, Transform
+from agent.selection.looks import look_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -288,3 +289,26 @@ def test_grey_pictures_are_masked_as_well(child: PictureChild) -> None:
     seen = decoded(child.convert(data, quality=95, transform=transform))
     assert seen[:, 22:].max() <= 10
     assert seen[:, :12].min() >= 200
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("orientation", EVERY)
+def test_a_look_is_at_the_pixels_that_are_sent(child: PictureChild, form: str, orientation: int) -> None:
+    """Of every format, however its decoder turns it, the crop that is measured is the crop that goes out."""
+    data = FORMATS[form](drawn((400, 240), (0, 0, 130, 90)), orientation)
+    recipe = Recipe((0.0, 0.0, 0.4, 0.5), masks=(((0.0, 0.0), (0.1, 0.0), (0.1, 0.1), (0.0, 0.1)),))
+    stored = (400, 240, orientation)
+    sent = decoded(child.convert(data, quality=95, transform=recipe.for_picture(*stored)))
+    assert child.look(data, recipe=recipe).light == pytest.approx(float(sent.mean()), abs=4)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.25, 0.125])
+def test_a_crop_is_as_sharp_in_a_folder_as_before_a_camera(child: PictureChild, share: float) -> None:
+    """What is left of a picture is measured at one size, so a limit means the same whatever is cropped."""
+    noise = np.random.default_rng(7).integers(0, 255, (270, 480), np.uint8)
+    scene = cv2.resize(noise, (1920, 1080), interpolation=cv2.INTER_CUBIC)
+    data = cv2.imencode(".jpg", scene, [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes()
+    seen = look_at(scene[: round(1080 * share), : round(1920 * share)], ["blur"]).sharp
+    assert child.look(data, needs=["blur"], recipe=Recipe((0.0, 0.0, share, share))).sharp == pytest.approx(
+        seen, rel=0.2
+    )
