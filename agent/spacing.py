@@ -17,8 +17,8 @@ FIRST_S = 4.0
 MOST_S = 150.0
 LEAST_S = 0.5  # what is closer than this is no distance
 EASE = 0.92
-RUN = 10  # successes in a row after which the server plainly bears more
-LEAP = 0.85
+RUN = 14  # successes in a row after which the server plainly bears more
+LEAP = 0.9
 OUTAGE_SHARE = 15  # a fleet that was cut off for an hour comes back over four minutes
 LONGEST_SPREAD_S = 240.0
 
