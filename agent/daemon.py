@@ -143,7 +143,7 @@ class Daemon:
         rest_s = 0.0  # the first look is at once: `status` must not find a daemon that says nothing of itself
         while True:
             asked = self._signals.wait(rest_s)
-            rest_s = ONCE_TICK_S if self._once else tick_s(self._clock.boot() - self._moved_at)
+            rest_s = ONCE_TICK_S if self._once else tick_s(self._clock.boot() - self._moved_at, self._ping_s)
             if "stop" in asked:
                 self._interrupted = True
                 return False
@@ -228,9 +228,10 @@ class Daemon:
         }
 
 
-def tick_s(quiet_s: float) -> float:
-    """Return how long the main thread rests where nothing has moved in the spool for `quiet_s`."""
-    return TICK_S if quiet_s < QUIET_S else QUIET_TICK_S
+def tick_s(quiet_s: float, ping_s: float | None) -> float:
+    """Return how long the main thread rests, quiet for `quiet_s`; `ping_s` is the watchdog's wish, where it has one."""
+    rest_s = TICK_S if quiet_s < QUIET_S else QUIET_TICK_S
+    return rest_s if ping_s is None else min(rest_s, ping_s / 2)
 
 
 def _quarantined(pipeline: Pipeline) -> int:

@@ -46,9 +46,11 @@ def load(name: str) -> Callable[[bytes], Any]:
 def confine(memory: int) -> None:
     """Have the process refused what it asks for beyond so much memory, before the machine has to kill something.
 
-    What counts is what it can write to (`RLIMIT_DATA`): address space that CUDA only reserves does not.
+    What counts is what it can write to (`RLIMIT_DATA`): address space that CUDA only reserves does not. A limit that
+    holds already and is lower stays: to raise it is refused.
     """
-    if memory:
+    present = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if memory and (present == resource.RLIM_INFINITY or memory < present):
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

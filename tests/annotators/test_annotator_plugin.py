@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -111,3 +112,17 @@ def test_without_a_limit_nothing_is_refused(tmp_path: Path) -> None:
     """0 leaves it to the machine."""
     with asking(tmp_path, "leaks") as engine:
         assert [json.loads(engine.look(bytes(200)))["kept"] for _ in range(12)] == list(range(1, 13))
+
+
+def test_a_lower_limit_of_the_machine_stays() -> None:
+    """To raise it is refused, and the plug-in must not be refused its start for memory that it would not get anyway."""
+    limit = "resource.getrlimit(resource.RLIMIT_DATA)"
+    lines = (
+        "import resource",
+        "from agent.annotators.plugin import confine",
+        "resource.setrlimit(resource.RLIMIT_DATA, (10**9, 10**9))",
+        f"confine(4 * 10**9); print({limit})",
+        f"confine(5 * 10**8); print({limit})",
+    )
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert ended.stdout.splitlines() == ["(1000000000, 1000000000)", "(500000000, 500000000)"], ended.stderr
