@@ -97,7 +97,7 @@ def test_the_status_says_why_pictures_wait(tmp_path: Path) -> None:
         assert "next try " in uploads
         house.sandbox.start()
         agent.until("link_restored")
-        until(lambda: said(house)["link"].get("state") == "open", seconds=5)
+        until(lambda: said(house)["link"].get("state") == "open")
         agent.stop()
         assert json.loads(house.call("status", "--json").stdout)["daemon"] is None
 
