@@ -15,10 +15,10 @@ LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check torture fmt bench docs build deb lock clean
+.PHONY: help run test check torture fmt bench bench-check docs build deb lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(READY) ## Run the agent beside a small Acusight on port 8600; ONCE=1 makes a bounded tour of it
 	@$(RUN) agent demo $(if $(filter-out 0,$(ONCE)),--once) $(if $(PORT),--port $(PORT))
@@ -41,6 +41,9 @@ fmt: $(READY) ## Format the code, and mend what can be mended
 
 bench: $(READY) ## Measure the agent beside curl, rclone and others; ARGS=--quick, --full or --save
 	@$(VENV)/bin/python benchmarks/table.py $(ARGS)
+
+bench-check: $(READY) ## Measure anew, and tell which ratios are worse than those in docs/performance.json
+	@$(VENV)/bin/python benchmarks/table.py --check --count 400 $(ARGS)
 
 docs: $(READY) ## Write the pages in docs/reference that are made from the code
 	@$(VENV)/bin/python docs/generate.py

@@ -28,15 +28,20 @@ class Agent(Peer):
 
     def command(self, job: Job) -> list[str]:
         """Write the configuration."""
-        return [*self._configured(job, settle_s=0.0, level="warning"), "--once"]
+        return [*self.configured(job, settle_s=0.0, level="warning"), "--once"]
 
-    def _configured(self, job: Job, *, settle_s: float, level: str) -> list[str]:
+    def more(self) -> str:
+        """Return more lines of the spool's table."""
+        return ""
+
+    def configured(self, job: Job, *, settle_s: float, level: str) -> list[str]:
+        """Write a configuration, and return the command that runs with it."""
         config = job.work / "config.toml"
         ca = f'ca_file = "{job.ca}"\n' if job.ca else ""
         config.write_text(
             f'[server]\nurl = "{job.url}"\ndevice_key = "{KEY}"\n{ca}[[watch]]\npath = "{job.folder}"\n'
             f"settle_s = {settle_s}\nsidecar_wait_s = 0.0\n"
-            f'[spool]\ndir = "{job.work / "spool"}"\nmin_free_bytes = 0\n[checkin]\nenabled = false\n'
+            f'[spool]\ndir = "{job.work / "spool"}"\nmin_free_bytes = 0\n{self.more()}[checkin]\nenabled = false\n'
             f'[upload]\nworkers = {job.workers}\nstart_jitter_s = 0\n[log]\nlevel = "{level}"\nformat = "json"\n'
         )
         config.chmod(0o600)
@@ -52,4 +57,4 @@ class AgentDaemon(Agent):
 
     def command(self, job: Job) -> list[str]:
         """Write the configuration."""
-        return self._configured(job, settle_s=SETTLE_S, level="info")
+        return self.configured(job, settle_s=SETTLE_S, level="info")

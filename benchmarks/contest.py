@@ -58,7 +58,7 @@ class Arena:
     def batch(self, peer: Peer, work: Work) -> Figures:
         """Let a peer send a folder of files; one that watches finds them copied there while it runs."""
         start = self._start_cpu(peer, work.workers)
-        with self._job(work, watched=peer.watches) as job:
+        with self.job(work, watched=peer.watches) as job:
             if not peer.watches:
                 usage = self._started(peer, job).result()
                 came = self.sink.figures()
@@ -79,7 +79,7 @@ class Arena:
     def arrivals(self, peer: Peer, work: Work, per_second: float) -> Figures:
         """Let files come at a pace, and return how long after it was in place each one's first and last byte came."""
         start = self._start_cpu(peer, work.workers)
-        with self._job(work, watched=True) as job:
+        with self.job(work, watched=True) as job:
             usage, came, placed = self._watch(peer, job, work, per_second)
         check(peer, work, came)
         # The agent waits until a file has settled, as it was told to.
@@ -101,7 +101,7 @@ class Arena:
         """Return how often a peer flushes per picture, or None where nothing counts that here."""
         if shutil.which("strace") is None:
             return None
-        with self._job(work, watched=False) as job:
+        with self.job(work, watched=False) as job:
             out = job.work / "calls"
             command = traced(peer.command(job), out)
             Contestant(command, job.work / "log", peer.environment()).result()
@@ -110,7 +110,7 @@ class Arena:
 
     def killed(self, peer: Peer, work: Work, per_second: float) -> Figures:
         """Kill a peer in the middle, start it again as its user would; count what never came and what came twice."""
-        with self._job(work, watched=peer.watches) as job:
+        with self.job(work, watched=peer.watches) as job:
             contestant = self._started(peer, job)
             producer = _producer(work.folder, job.folder, per_second) if peer.watches else None
             self.sink.await_count(len(work.digests) // 2, 60, contestant.alive)
@@ -148,7 +148,7 @@ class Arena:
         if name not in self._starts:
             took = []
             for _ in range(STARTS):
-                with self._job(Work(Path(), {}, 0, workers), watched=True) as job:
+                with self.job(Work(Path(), {}, 0, workers), watched=True) as job:
                     contestant = self._started(peer, job)
                     if peer.watches:
                         contestant.end(peer.ends)
@@ -156,11 +156,12 @@ class Arena:
             self._starts[name] = statistics.median(took)
         return self._starts[name]
 
-    def _job(self, work: Work, *, watched: bool) -> _Jobs:
-        return _Jobs(self._place, self.sink, work, watched=watched)
+    def job(self, work: Work, *, watched: bool) -> Jobs:
+        """Return a job to enter."""
+        return Jobs(self._place, self.sink, work, watched=watched)
 
 
-class _Jobs:
+class Jobs:
     """A job in a folder of its own, which goes when the job is done."""
 
     def __init__(self, place: Path, sink: Sink, work: Work, *, watched: bool) -> None:

@@ -30,12 +30,16 @@ BLAST_S = 0.5
 
 @dataclass
 class Measured:
-    """The figures of every round: by piece of work, peer and figure; and of what is measured once, by peer."""
+    """The figures of every round: by piece of work, peer and figure; and of what is measured once, by peer.
+
+    `missing` has why a peer cannot run here, `absent` who of them would have done a piece of work.
+    """
 
     rounds: dict[str, dict[str, list[Figures]]] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     ceilings: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, list[str]] = field(default_factory=dict)
     durability: dict[str, Figures] = field(default_factory=dict)
 
     def series(self, key: str, peer: str, figure: str) -> list[float]:
@@ -57,14 +61,17 @@ class Measuring:
                 self.measured.missing[peer.name] = reason
 
     def run(self, workload: Workload, peers: Sequence[Peer]) -> None:
-        """Interleave the contestants, so that a drift of the machine meets all alike."""
+        """Interleave the contestants, so that a drift of the machine meets all alike; slow ones have one turn."""
         whole = self._work(workload)
         found = self.measured.rounds.setdefault(workload.key, {})
         self.measured.titles[workload.key] = workload.title
+        self.measured.absent[workload.key] = [peer.name for peer in peers if peer.name in self.measured.missing]
         with self._arena(workload) as arena:
             self.measured.ceilings[workload.key] = _ceiling(arena.sink, workload)
-            for _ in range(self._rounds):
+            for turn in range(self._rounds):
                 for peer in self._present(peers):
+                    if turn and peer.most:
+                        continue
                     bound = workload.count if peer.parallel else workload.few
                     work = self._bounded(whole, min(bound, peer.most or workload.count))
                     began = time.monotonic()

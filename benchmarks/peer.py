@@ -35,7 +35,7 @@ class Job:
 
 
 class Peer:
-    """One contestant. `watches`: it waits for files that come; `most` bounds the work of a slow one."""
+    """One contestant. `watches`: it waits for files that come; `most` bounds a slow one's work, which has one turn."""
 
     name = ""
     watches = False

@@ -124,6 +124,7 @@ class ScriptWatching(Script):
     name = "script (requests + watchdog)"
     watches = True
     ready = "watching"
+    most = 150
 
     def options(self) -> list[str]:
         """Have it watch."""
@@ -154,6 +155,7 @@ class RcloneDav(Rclone):
     """The same to WebDAV, where rclone makes three requests a file and waits 10 ms before each."""
 
     name = "rclone copy (WebDAV)"
+    most = 150
 
     def target(self, job: Job) -> list[str]:
         """Return where to."""

@@ -1,12 +1,12 @@
 """The agent beside what a user would pick instead, on the same files, in turn on the same machine.
 
-    python benchmarks/table.py [--quick] [--full] [--save] [--rounds 3] [--count 1000] [--arrive-s 10]
+    python benchmarks/table.py [--quick] [--full] [--save] [--check] [--rounds 3] [--count 1000] [--arrive-s 10]
 
 Prints Markdown: medians, with the least and the most. Ratios carry from machine to machine; absolute figures do not.
 The start of an interpreter or a daemon is not in the CPU: whoever runs for long pays it once. `--quick` is curl,
-http.client, the agent's client and the agent at 200 KB alone; `--save` also measures the inside, and writes
-docs/performance.json, with which `make bench-check` compares. A timing fails nothing; a picture that is lost, doubled
-or changed ends this with 1.
+http.client, the agent's client and the agent at 200 KB alone. `--save` also measures the inside, and writes
+docs/performance.json, with which `--check` compares, and the tables in docs/performance.md. A timing fails nothing; a
+picture that is lost, doubled or changed ends this with 1.
 """
 
 from __future__ import annotations
@@ -18,17 +18,23 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the agent of this checkout, wherever another one is installed
 
-from measuring import Measured, Measuring  # noqa: E402 (needs the path)
+import marks  # noqa: E402 (needs the path)
+from inside import block, inside  # noqa: E402 (likewise)
+from measuring import Measured, Measuring  # noqa: E402 (likewise)
 from peers import BATCH, HOW_TO, WATCHING  # noqa: E402 (likewise)
-from report import AGENT, BARE, CLIENT, CURL, markdown, summary  # noqa: E402 (likewise)
+from regressions import regressions  # noqa: E402 (likewise)
+from report import AGENT, BARE, CLIENT, CURL, RCLONE, markdown, placed, summary  # noqa: E402 (likewise)
 from usage import Failed  # noqa: E402 (likewise)
 from workloads import arrivals, batches  # noqa: E402 (likewise)
 
 KEPT = ROOT / "docs/performance.json"
+PAGE = ROOT / "docs/performance.md"
+QUICK = {CURL, BARE, CLIENT, AGENT}
 
 
 def options() -> argparse.ArgumentParser:
@@ -41,6 +47,8 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--delay-ms", type=int, default=0, help="how long the sink waits with --quick")
     parser.add_argument("--full", action="store_true", help="every size, delay and link; a minute of arrivals")
     parser.add_argument("--save", action="store_true", help="also measure the inside, and write docs/performance.json")
+    parser.add_argument("--million", action="store_true", help="with --save: start with a million waiting items, too")
+    parser.add_argument("--check", action="store_true", help="compare ratios with docs/performance.json")
     return parser
 
 
@@ -49,35 +57,53 @@ def measure(asked: argparse.Namespace, place: Path) -> Measured:
     measuring = Measuring(place, asked.rounds)
     work = batches(asked.count, full=asked.full)
     if asked.quick:
-        measuring.run(
-            replace(work[0], delay_ms=asked.delay_ms),
-            [peer for peer in BATCH if peer.name in {CURL, BARE, CLIENT, AGENT}],
-        )
+        measuring.run(replace(work[0], delay_ms=asked.delay_ms), [peer for peer in BATCH if peer.name in QUICK])
         return measuring.measured
+    peers = [peer for peer in BATCH if not asked.check or peer.name in {*QUICK, RCLONE}]
     for workload in work:
-        measuring.run(workload, BATCH)
-    for workload in arrivals(60.0 if asked.full else asked.arrive_s, full=asked.full):
-        measuring.run(workload, WATCHING)
-    measuring.durability(asked.count)
+        measuring.run(workload, peers)
+    if not asked.check:
+        for workload in arrivals(60.0 if asked.full else asked.arrive_s, full=asked.full):
+            measuring.run(workload, WATCHING)
+        measuring.durability(asked.count)
     return measuring.measured
 
 
 def main() -> int:
-    """Measure, print, keep."""
+    """Measure, print, keep or compare."""
     asked = options().parse_args()
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR"), prefix="bench-") as name:
         try:
             measured = measure(asked, Path(name))
+            kept = summary(measured)
+            if asked.save:
+                kept["inside"] = inside(Path(name), count=max(3, asked.count // 10), million=asked.million)
         except Failed as failure:
             print(f"failed: {failure}", file=sys.stderr)
             return 1
-    kept = summary(measured)
     if measured.missing:
         print(HOW_TO, file=sys.stderr)
-    print("\n\n".join(markdown(kept)))
+    if asked.check:
+        print(compared(kept))
+        return 0
+    blocks = [marks.block(kept), *markdown(kept), block(kept["inside"]) if asked.save else ""]
+    text = "\n\n".join(filter(None, blocks))
+    print(text)
     if asked.save:
+        PAGE.write_text(placed(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
         KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def compared(kept: dict[str, Any]) -> str:
+    """Return what is worse than what was kept, as text."""
+    if not KEPT.exists():
+        return f"nothing to compare with: {KEPT.relative_to(ROOT)} is missing; make bench ARGS=--save writes it"
+    then = json.loads(KEPT.read_text(encoding="utf-8"))
+    found = list(regressions(then["ratios"], kept["ratios"]))
+    known = sum(name in then["ratios"] for name in kept["ratios"])
+    head = f"{len(found)} of {known} ratios are worse than noise explains (kept: {then['machine']})"
+    return "\n".join([head, *(f"  worse: {line}" for line in found)])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
-from agents import Agent, AgentDaemon  # noqa: E402 (needs the path)
+import backlog  # noqa: E402 (needs the path)
+from agents import Agent, AgentDaemon  # noqa: E402 (likewise)
 from contest import Arena, Work  # noqa: E402 (likewise)
 from opponent import Authority, Sink  # noqa: E402 (likewise)
 from peers import BATCH, WATCHING, BareClient, CurlParallel  # noqa: E402 (likewise)
@@ -120,6 +121,16 @@ def test_the_agent_loses_nothing_where_it_is_killed(work: Work, tmp_path: Path, 
         came = Arena(sink, tmp_path, {}).killed(peer, work, per_second=10)
     assert came["lost"] == 0
     assert came["twice"] <= work.workers
+
+
+def test_a_start_with_a_backlog_is_timed_by_its_own_first_upload(work: Work, tmp_path: Path) -> None:
+    """Not by one that the daemon before had under way when it was killed, and that is answered only now."""
+    picture = next(work.folder.iterdir()).read_bytes()
+    with Sink(delay_s=0.2) as sink:
+        arena = Arena(sink, tmp_path, {})
+        found = [backlog.restart(arena, picture, 50) for _ in range(2)]
+    assert all(0 < one["first_s"] < 20 for one in found)
+    assert all(5 < one["rss_mb"] <= one["peak_mb"] < 200 for one in found)
 
 
 def test_system_calls_are_read_from_the_table_of_strace(tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""What has become worse than what was kept, beyond the noise of both: ratios alone, as machines differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from report import RATIOS, spread_told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+LEAST = 0.05
+"""A change that is smaller than this is none, however small the spread."""
+
+
+def regressions(then: Mapping[str, Sequence[float]], now: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Yield a line for each ratio whose best round is worse than the worst one that was kept."""
+    for ratio in RATIOS:
+        if ratio.name in then and ratio.name in now:
+            before, after = then[ratio.name], now[ratio.name]
+            if _worse(before, after, more_is_better=ratio.more_is_better):
+                yield f"{ratio.name}: {spread_told(after)}, was {spread_told(before)}"
+
+
+def _worse(before: Sequence[float], after: Sequence[float], *, more_is_better: bool) -> bool:
+    (middle, least, most), (middle_now, least_now, most_now) = before, after
+    if more_is_better:
+        return most_now < least and middle_now < middle * (1 - LEAST)
+    return least_now > most and middle_now > middle * (1 + LEAST)
