@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 import time
@@ -25,6 +26,9 @@ settings.load_profile("house")
 # The suite starts the agent hundreds of times: compiled each time anew, that alone would take a minute.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell that starts the suite in the background has it ignore Ctrl-C, and what it starts would do so too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WAITING = 2
 """How many tests wait at any time, for a daemon, a disk or a boot, and leave their processor to others."""
