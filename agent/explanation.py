@@ -183,7 +183,7 @@ def explain(
     try:
         with ExitStack() as stack:
             descriptor, status = stack.enter_context(open_regular(path))
-            before = known(reader, path)
+            before = known(reader, plan.root / name)  # as the agent remembers it: a link may lead to the folder
             yield before
             yield settled(plan, status, now)
             picture = drafter.look(descriptor)

@@ -21,7 +21,7 @@ from agent.spool.durable import disk_errors
 from agent.spool.records import stored_inode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from agent.sources.settle import Sighting
     from agent.spool.reader import Reader
@@ -100,6 +100,15 @@ class Trace:
         if self.captured:
             return UNTRACED
         return UNKNOWN if self.skipped is None else SKIPPED
+
+
+def as_watched(real: Path, roots: Iterable[Path]) -> Path | None:
+    """Return a path without links as the agent remembers it, which is below a watched folder as that is configured."""
+    for root in roots:
+        there = Path(os.path.realpath(root))
+        if real.is_relative_to(there):
+            return root / real.relative_to(there)
+    return None
 
 
 def see(reader: Reader, path: Path, sighting: Sighting) -> Seen:

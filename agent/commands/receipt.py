@@ -14,6 +14,8 @@ from agent.commands.beside import config_option, examples, json_option, look, sa
 from agent.errors import AgentError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.fate import Trace
     from agent.spool.reader import Reader
 
@@ -32,8 +34,8 @@ def command(inherited: Path | None, given: Path | None, picture: str, *, as_json
     Ends with 0 when the platform has it, and with 1 when there is no receipt, saying where it is instead: in the
     queue, set aside, or skipped by [select]. A camera's skipped frames are counted, and not known one by one.
     """
-    with look(given or inherited) as (_, reader):
-        trace = _find(reader, picture)
+    with look(given or inherited) as (configuration, reader):
+        trace = _find(reader, picture, [watch.path for watch in configuration.settings.watch])
     receipt = None if trace.receipt is None else _receipt(trace.receipt)
     if as_json:
         item = None if trace.item is None else _item(trace.item)
@@ -47,18 +49,20 @@ def command(inherited: Path | None, given: Path | None, picture: str, *, as_json
         raise AgentError(f"no receipt for {safe(picture)}: {_instead(trace)}")
 
 
-def _find(reader: Reader, picture: str) -> Trace:
-    from agent.fate import see, trace_digests, trace_files, trace_name
+def _find(reader: Reader, picture: str, roots: Sequence[Path]) -> Trace:
+    from agent.fate import as_watched, see, trace_digests, trace_files, trace_name
     from agent.sources.listing import sighting
     from agent.sources.opening import Vanished
 
     if DIGEST.fullmatch(picture):
         return trace_digests(reader, [picture.lower()])[picture.lower()]
+    watched = None
     try:
-        path = Path(os.path.realpath(picture))
-        return next(trace_files(reader, [see(reader, path, sighting(path.lstat()))]))[1]
+        real = Path(os.path.realpath(picture))
+        watched = as_watched(real, roots)
+        return next(trace_files(reader, [see(reader, watched or real, sighting(real.lstat()))]))[1]
     except (OSError, ValueError, Vanished):  # no such file, and perhaps not even a name for one
-        return trace_name(reader, picture, Path(picture).absolute())
+        return trace_name(reader, picture, watched or Path(picture).absolute())
 
 
 def _receipt(row: dict[str, Any]) -> dict[str, Any]:

@@ -111,8 +111,18 @@ class Desk:
                 spool.outbox.deliver(item, Receipt(item.id, result, f"img-{item.id}", "batch-1", "s3://key"))
         return items
 
-    def take(self, path: Path, *, sent: bytes | None = None, captured_at: datetime | None = None) -> None:
-        """Capture a watched file as the daemon does; `sent` are the bytes that were made of it, where it was."""
+    def take(
+        self,
+        path: Path,
+        *,
+        sent: bytes | None = None,
+        captured_at: datetime | None = None,
+        spelled: Path | None = None,
+    ) -> None:
+        """Capture a watched file as the daemon does; `sent` are the bytes that were made of it, where it was.
+
+        `spelled` is its path where the configuration leads to it in another way.
+        """
         data, status = path.read_bytes(), path.stat()
         name = str(path.relative_to(self.watched))
         moment = captured_at or datetime.fromtimestamp(status.st_mtime, UTC)
@@ -127,7 +137,7 @@ class Desk:
                 sha(kept),
                 "{}",
                 body,
-                origin=Origin(path, status.st_ino, status.st_size, status.st_mtime_ns),
+                origin=Origin(spelled or path, status.st_ino, status.st_size, status.st_mtime_ns),
                 mark=Mark(name, status.st_ino, status.st_size, status.st_mtime_ns, sha(data)),
             )
             spool.inbox.commit([spool.inbox.stage(one)])

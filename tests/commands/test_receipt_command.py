@@ -79,6 +79,26 @@ def test_a_converted_file_is_found_by_its_marks(desk: Desk) -> None:
     assert desk.call("receipt", path, "--json").json["receipt"]["sha256"] == sha(PICTURE)
 
 
+@pytest.mark.parametrize("spelling", ["settings/../captures", "link", "link/../captures"])
+def test_a_watched_folder_may_be_spelled_in_any_way(desk: Desk, spelling: str) -> None:
+    """The agent remembers a file below the path in the configuration; whoever asks need not ask by that one."""
+    (desk.root / "settings").mkdir()
+    (desk.root / "link").symlink_to(desk.watched)
+    desk.config.write_text(desk.config.read_text().replace(str(desk.watched), str(desk.root / spelling)))
+    for name in ("a.webp", "gone.webp"):
+        path = desk.watched / name
+        path.write_bytes(b"RIFF " + name.encode())
+        desk.take(path, sent=PICTURE + name.encode(), spelled=desk.root / spelling / name)
+    desk.deliver(2)
+    (desk.watched / "gone.webp").unlink()
+    for name in ("a.webp", "gone.webp"):
+        for asked in (desk.watched / name, desk.root / spelling / name):
+            original = desk.call("receipt", asked, "--json").json["receipt"]["original"]
+            assert original == str(desk.root / spelling / name)
+    assert desk.call("reconcile", desk.watched).code == 0
+    assert "sent already" in desk.call("explain", desk.watched / "a.webp").out
+
+
 def test_an_earlier_picture_of_that_name_proves_nothing(desk: Desk) -> None:
     """`latest.webp` was delivered once; what lies there now was not, and nobody may delete it for that."""
     path = desk.watched / "latest.webp"
