@@ -18,6 +18,7 @@ GREY = 114
 MOST = 300
 """Boxes of one picture, the surest ones; as Ultralytics' own limit."""
 _BOX = 4
+_TO_COLOUR = {(): cv2.COLOR_GRAY2BGR, (1,): cv2.COLOR_GRAY2BGR, (4,): cv2.COLOR_BGRA2BGR}
 
 
 class BadModel(Exception):
@@ -84,10 +85,13 @@ class Detector:
 
 
 def letterbox(pixels: Any, size: int) -> tuple[Any, Fit]:  # noqa: ANN401 (BGR pixels)
-    """Return the picture fitted into a square, with grey bars, and how it lies there."""
-    if pixels.ndim == 2:  # noqa: PLR2004 (grey pixels have no third axis)
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
-    height, width = pixels.shape[:2]
+    """Return the picture fitted into a square, with grey bars, and how it lies there.
+
+    Pixels that come from a camera may be grey, or have a fourth channel, as some pipelines of GStreamer give them.
+    """
+    height, width, *channels = pixels.shape
+    if (to_colour := _TO_COLOUR.get(tuple(channels))) is not None:
+        pixels = cv2.cvtColor(pixels, to_colour)
     scale = size / max(height, width)
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
     square = np.full((size, size, 3), GREY, np.uint8)

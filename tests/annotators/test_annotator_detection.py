@@ -81,6 +81,14 @@ def test_the_whole_picture_fits_into_the_square() -> None:
         )
 
 
+@pytest.mark.parametrize("channels", [(), (1,), (3,), (4,)])
+def test_pixels_of_any_camera_are_fitted(channels: tuple[int, ...]) -> None:
+    """Grey ones and those with a fourth channel become what the network takes: three."""
+    square, _ = letterbox(np.full((40, 60, *channels), 7, np.uint8), SIDE)
+    assert square.shape == (SIDE, SIDE, 3)
+    assert square[SIDE // 2, SIDE // 2].tolist() == [7, 7, 7]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"no model", "m.onnx cannot be loaded"), (None, "m.onnx cannot be loaded")],
