@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import statistics
 import subprocess
@@ -186,9 +187,8 @@ def _producer(source: Path, target: Path, per_second: float) -> subprocess.Popen
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the value below which that share of them lies, in percent."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))]
+    """Return the least value that this share of them, in percent, does not exceed."""
+    return sorted(values)[math.ceil(len(values) * share / 100) - 1]
 
 
 def losses(peer: Peer, work: Work, came: Mapping[str, Any]) -> Figures:

@@ -35,7 +35,8 @@ MILLION = 1_000_000
 def inside(place: Path, *, count: int, million: bool) -> dict[str, float]:
     """Measure all of it, in a folder."""
     folder = place / "inside"
-    work = Work(folder, make_pictures(folder, count, SIZE), SIZE, workers=2)
+    dropped = Work(folder, make_pictures(folder, 2 * count, SIZE), SIZE, workers=2)
+    work = dropped.few(count, place / "fewer")
     picture = next(folder.iterdir()).read_bytes()
     with Sink() as sink:
         arena = Arena(sink, place, {AgentDaemon.name: 0.0})
@@ -44,7 +45,7 @@ def inside(place: Path, *, count: int, million: bool) -> dict[str, float]:
             found |= parts.calls(arena, work)
             found |= parts.slow_disk(arena, work)
         found |= parts.rest(arena, work)
-        arrivals = arena.arrivals(AgentDaemon(), work, per_second=20)
+        arrivals = arena.arrivals(AgentDaemon(), dropped, per_second=40)
         for share in ("p50", "p99"):
             found[f"dropped file: in place to first byte, ms above settle_s, {share}"] = arrivals[f"first_{share}_ms"]
         found |= filming.latency(arena)

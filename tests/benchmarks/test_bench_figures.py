@@ -11,6 +11,7 @@ sys.path.append(str(BENCHMARKS))
 import backlog  # noqa: E402 (needs the path)
 import marks  # noqa: E402 (likewise)
 import parts  # noqa: E402 (likewise)
+from contest import percentile  # noqa: E402 (likewise)
 from measuring import Measured  # noqa: E402 (likewise)
 from regressions import regressions  # noqa: E402 (likewise)
 from report import AGENT, BEGIN, CLIENT, CURL, END, RATIOS, markdown, placed, ratios, summary, told  # noqa: E402 (likewise)
@@ -89,6 +90,13 @@ def test_a_report_takes_the_place_of_the_last_one() -> None:
     page = placed(placed(f"above\n\n{BEGIN}\n{END}\n\nbelow\n", "first"), "second")
     assert page == f"above\n\n{BEGIN}\n\nsecond\n\n{END}\n\nbelow\n"
     assert (BENCHMARKS.parent / "docs/performance.md").read_text(encoding="utf-8").count(BEGIN) == 1
+
+
+def test_the_worst_of_a_hundred_is_not_their_99th_percentile() -> None:
+    """One in a hundred may be worse; of few it is the worst one."""
+    assert percentile([float(number) for number in range(1, 101)], 99) == 99
+    assert percentile([3.0, 1.0, 2.0], 99) == 3
+    assert percentile([3.0, 1.0, 2.0], 50) == 2
 
 
 def test_figures_have_three_digits() -> None:
