@@ -43,7 +43,7 @@ bench: $(READY) ## Measure the agent beside curl, rclone and others; ARGS=--quic
 	@$(VENV)/bin/python benchmarks/table.py $(ARGS)
 
 bench-check: $(READY) ## Measure anew, and tell which ratios are worse than those in docs/performance.json
-	@$(VENV)/bin/python benchmarks/table.py --check --count 400 $(ARGS)
+	@$(VENV)/bin/python benchmarks/table.py --check $(ARGS)
 
 docs: $(READY) ## Write the pages in docs/reference that are made from the code
 	@$(VENV)/bin/python docs/generate.py

@@ -35,7 +35,7 @@ while True:
 
 def video(path: Path, frames: int) -> Path:
     """Write an MJPG AVI of a moving scene at 1080p, with a sensor's noise."""
-    noise = np.random.default_rng(1).integers(0, 25, (1080, 1920, 3), dtype=np.uint8)
+    noise = np.random.default_rng(1).integers(0, 16, (1080, 1920, 3), dtype=np.uint8)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), float(FPS), (1920, 1080))
     assert writer.isOpened()
     for index in range(frames):

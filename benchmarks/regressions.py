@@ -9,8 +9,8 @@ from report import RATIOS, spread_told
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-LEAST = 0.05
-"""A change that is smaller than this is none, however small the spread."""
+LEAST = 0.1
+"""A smaller change is none, however small the spread: the rounds of one run know little of another hour."""
 
 
 def regressions(then: Mapping[str, Sequence[float]], now: Mapping[str, Sequence[float]]) -> Iterator[str]:
