@@ -1,6 +1,6 @@
-"""What the daemon tells of itself every second: the verdict for `systemctl status`, and now and then a sample.
+"""What the daemon tells of itself at each look: the verdict for `systemctl status`, and now and then a sample.
 
-A second in which nothing changed costs no look into the index: the totals are read again when a commit was made.
+A look where nothing changed costs no look into the index: the totals are read again when a commit was made.
 """
 
 from __future__ import annotations

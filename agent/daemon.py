@@ -162,7 +162,7 @@ class Daemon:
                 self._say_unavailable(error)
 
     def _look_after(self, pipeline: Pipeline, state: StateFile, bulletin: Bulletin) -> bool:
-        """Do what is due every second; tell whether a `--once` run is complete, for which this looks more often."""
+        """Do what is due at each tick; tell whether a `--once` run is complete, for which this looks more often."""
         now = self._clock.boot()
         if now >= self._look_at:
             self._look_at = now + (TICK_S if self._once else 0.0)

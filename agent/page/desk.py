@@ -101,7 +101,7 @@ class Desk:
         return Response(content, media_type=STATIC[name], headers={"cache-control": "no-cache"})
 
     async def order(self, request: Request) -> Response:
-        """Enter an order into the spool, which the daemon obeys within a second; then show the page again."""
+        """Enter an order into the spool, which the daemon obeys within seconds; then show the page again."""
         body = b""
         async for piece in request.stream():
             body += piece

@@ -1,4 +1,4 @@
-"""What people ask of the queue, by rows: it works beside a running daemon, which notices within a second.
+"""What people ask of the queue, by rows: it works beside a running daemon, which notices within seconds.
 
 Nothing here takes the owner's lock. An item that the daemon is uploading may go as well: when its answer comes,
 there is no row to settle, and nothing is counted twice.
