@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from agent.annotators.serving import Unseen, die_with, private_output, serve
+from agent.ceiling import lower
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,13 +47,11 @@ def load(name: str) -> Callable[[bytes], Any]:
 def confine(memory: int) -> None:
     """Have the process refused what it asks for beyond so much memory, before the machine has to kill something.
 
-    What counts is what it can write to (`RLIMIT_DATA`): address space that CUDA only reserves does not. A limit that
-    holds already and is lower stays: to raise it is refused.
+    What counts is what it can write to (`RLIMIT_DATA`): address space that CUDA only reserves does not.
     """
-    present = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    if memory and (present == resource.RLIM_INFINITY or memory < present):
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory:
+        lower(resource.RLIMIT_DATA, memory)
+    lower(resource.RLIMIT_CORE, 0)
 
 
 def main(name: str, parent: int, memory: int) -> None:

@@ -1,7 +1,7 @@
 """The picture child: decodes and re-encodes pictures, one request after another, for the daemon that started it.
 
 The one place beside the cameras where `cv2` lives: a hostile picture takes down this process, not the daemon. Of the
-agent it imports what is done to pixels, which the cameras' grabbers do in the same way, and nothing else.
+agent it imports what is done to pixels, which the cameras' grabbers do in the same way, and little else.
 
     python -P -m agent.pictures.child IDLE_S CPU_S PARENT_PID
 
@@ -32,6 +32,8 @@ import socket
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from agent.ceiling import lower
 
 MISSING = ""
 try:
@@ -204,16 +206,15 @@ def _requests(channel: socket.socket, idle_s: float) -> Iterator[tuple[dict[str,
 def _confine(parent: int) -> None:
     """End with the parent, and never take more memory than a picture within the limits needs.
 
-    The kernel takes the thread that started this process for its parent; should that end first, another child is
-    started for the next picture.
+    Its parent is the thread that started it, says the kernel: should that end first, the next picture starts another.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit()
     with suppress(OSError):  # the thread that started this process keeps to one core
         os.sched_setaffinity(0, os.sched_getaffinity(parent))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    lower(resource.RLIMIT_AS, MEMORY_BYTES)
+    lower(resource.RLIMIT_CORE, 0)
 
 
 def _allow_cpu(seconds: int) -> None:

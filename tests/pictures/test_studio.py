@@ -472,3 +472,17 @@ def test_a_request_may_be_long(shared: PictureChild) -> None:
     data = gradient()
     boxes = [(f"box {number}", (0.5, 0.5, 0.1, 0.1)) for number in range(10_000)]
     assert shared.draw(data, transform=as_it_is(data), boxes=boxes).startswith(b"\x89PNG")
+
+
+def test_a_machine_that_allows_less_memory_still_gets_its_pictures_decoded() -> None:
+    """The child lowers its limit of address space and never asks to raise it, which is refused."""
+    lines = (
+        "import os, resource, cv2, numpy",
+        "resource.setrlimit(resource.RLIMIT_AS, (1_400_000_000, 1_400_000_000))",
+        "from agent.pictures.studio import PictureChild",
+        "child = PictureChild(environment=dict(os.environ))",
+        "child.verify(cv2.imencode('.jpg', numpy.zeros((50, 60), numpy.uint8))[1].tobytes())",
+        "child.close()",
+    )
+    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
