@@ -59,6 +59,16 @@ class Lookout:
 
     def run(self) -> None:
         """Look at what is handed in, until it is closed; a process that ends need not."""
+        try:
+            self._look_on()
+        except BaseException:
+            with self._condition:  # whoever waits is told at once, and that it takes a new process
+                self._said = Unanswered("it failed unexpectedly: the log has its traceback", away=True)
+                self._until = -math.inf
+                self._condition.notify_all()
+            raise
+
+    def _look_on(self) -> None:
         see: See | None = None
         while True:
             with self._condition:

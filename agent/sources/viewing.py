@@ -67,7 +67,7 @@ class Viewing:
     def check(self) -> None:
         """Raise `Reopen` where the detector hangs: its thread goes with this process alone."""
         if self.lookout.hangs():
-            raise Reopen("the detector hangs, so its process is started anew", remedy="Try a smaller model.")
+            raise Reopen("the detector hangs or failed, so its process is started anew", remedy="Try a smaller model.")
 
     def picked(self, exposure: Exposure, said: Labels | Unanswered) -> tuple[bytes, dict[str, Any]] | None:
         """Return the JPEG of a frame and what is known of it; None where it is not wanted; raises `BadPicture`."""

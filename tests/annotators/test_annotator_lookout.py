@@ -36,7 +36,7 @@ PLAN = LookoutPlan({}, timeout_s=2.0, start_timeout_s=10.0)
 class Scripted:
     """What looks at pixels: it says what it is told, and `gate` holds it back."""
 
-    def __init__(self, *script: Labels | Unanswered) -> None:
+    def __init__(self, *script: Labels | Exception) -> None:
         self.script = list(script)
         self.loads = 0
         self.gate = threading.Event()
@@ -51,7 +51,7 @@ class Scripted:
         """Say the next thing."""
         assert self.gate.wait(20)
         step = self.script.pop(0)
-        if isinstance(step, Unanswered):
+        if isinstance(step, Exception):
             raise step
         return step
 
@@ -115,6 +115,20 @@ def test_a_frame_is_looked_at_beside_whoever_handed_it_in(man: Man) -> None:
     assert post.lookout.facts() == {
         "answered": 2, "failed": 0, "latency_s": 0.0, "problem": "", "failures": 0, "rests_s": 0.0,
     }  # fmt: skip
+
+
+def test_an_error_that_nobody_expected_takes_a_new_process_at_once(clock: MovedClock) -> None:
+    """Its thread has ended, with a traceback in the log: there is nothing to be waited for."""
+    lookout, nursery = Lookout(PLAN, Scripted(IndexError()).load, clock=clock, rng=random.Random(1)), Nursery(Stop())
+    with capture_logs() as logs:
+        nursery.start("lookout", lookout.run)
+        lookout.begin("pixels")
+        said = lookout.answer(5.0)
+        assert nursery.join(5.0) == []
+    assert str(said) == "it failed unexpectedly: the log has its traceback"
+    assert lookout.hangs()
+    assert isinstance(nursery.failure, IndexError)
+    assert [one["event"] for one in logs] == ["thread_failed"]
 
 
 def test_the_first_frame_has_the_time_to_load_a_model(clock: MovedClock, man: Man) -> None:
