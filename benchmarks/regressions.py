@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from report import RATIOS, spread_told
+from report import AGENT, CLIENT, RATIOS, spread_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,8 @@ LEAST = 0.1
 def regressions(then: Mapping[str, Sequence[float]], now: Mapping[str, Sequence[float]]) -> Iterator[str]:
     """Yield a line for each ratio whose best round is worse than the worst one that was kept."""
     for ratio in RATIOS:
-        if ratio.name in then and ratio.name in now:
+        ours = ratio.over[0] in {AGENT, CLIENT}  # what others became among themselves is no regression
+        if ours and ratio.name in then and ratio.name in now:
             before, after = then[ratio.name], now[ratio.name]
             if _worse(before, after, more_is_better=ratio.more_is_better):
                 yield f"{ratio.name}: {spread_told(after)}, was {spread_told(before)}"

@@ -14,7 +14,7 @@ import parts  # noqa: E402 (likewise)
 from contest import percentile  # noqa: E402 (likewise)
 from measuring import Measured  # noqa: E402 (likewise)
 from regressions import regressions  # noqa: E402 (likewise)
-from report import AGENT, BEGIN, CLIENT, CURL, END, RATIOS, markdown, placed, ratios, summary, told  # noqa: E402 (likewise)
+from report import AGENT, BARE, BEGIN, CLIENT, CURL, END, RATIOS, markdown, placed, ratios, summary, told  # noqa: E402 (likewise)
 
 from agent.clock import SystemClock  # noqa: E402 (likewise)
 from agent.spool.budget import Limits  # noqa: E402 (likewise)
@@ -22,6 +22,7 @@ from agent.spool.spool import Spool  # noqa: E402 (likewise)
 
 SPEED = f"pictures/s, {AGENT} / {CURL}, 200KB"
 COST = next(ratio.name for ratio in RATIOS if ratio.over[0] == CLIENT and ratio.key == "200KB")
+OTHERS = next(ratio.name for ratio in RATIOS if ratio.over == (BARE, CURL))
 LIMITS = Limits(10**12, 0)
 
 
@@ -60,13 +61,14 @@ def test_a_report_names_what_could_not_run() -> None:
         (SPEED, (0.39, 0.39, 0.39), False),  # too little to speak of
         (COST, (0.60, 0.50, 0.70), True),
         (COST, (0.30, 0.20, 0.31), False),
+        (OTHERS, (0.60, 0.50, 0.70), False),  # not the agent's
     ],
 )
 def test_only_what_is_worse_beyond_noise_is_a_regression(
     name: str, now: tuple[float, float, float], *, worse: bool
 ) -> None:
     """Pictures a second get worse downwards, processor time upwards, and both have a spread."""
-    then = {SPEED: (0.41, 0.40, 0.45), COST: (0.41, 0.40, 0.45)}
+    then = dict.fromkeys((SPEED, COST, OTHERS), (0.41, 0.40, 0.45))
     assert bool(list(regressions(then, {name: now}))) is worse
 
 
