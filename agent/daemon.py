@@ -117,7 +117,9 @@ class Daemon:
             except Wait as error:
                 self._say_unavailable(error)
             self._notifier.watchdog()
-            asked = self._signals.wait(REOPEN_EVERY_S)
+            asked = self._signals.wait(
+                REOPEN_EVERY_S if self._ping_s is None else min(REOPEN_EVERY_S, self._ping_s / 2)
+            )
             if "stop" in asked:
                 self._interrupted = True
                 return None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from peer import Peer
 
 QUALITY = 90
-SETTLED_S = 3.0
+SETTLED_S = 13.0  # it rests longer once nothing has moved for ten
 REST_S = 10.0
 
 
