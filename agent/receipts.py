@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 STAGE = "receipts"
 BOUND = 32
+ENOUGH = 16  # for a commit, while the uploaders go on with as many
+GATHER_S = 0.05  # a commit each would be most of what a fast link costs, and of what is written to the flash
 DISK_RETRY_S = 5.0
 
 
@@ -67,7 +69,8 @@ class ReceiptClerk:
         with self._changed:
             self._changed.wait_for(lambda: len(self._pending) < BOUND or self._gone)
             self._pending.append((item, receipt))
-            self._changed.notify_all()
+            if len(self._pending) in {1, ENOUGH}:  # in between nobody waits for another one
+                self._changed.notify_all()
 
     def run(self) -> None:
         """Settle receipts until the stop is set, the uploaders have left, and nothing is pending."""
@@ -90,10 +93,11 @@ class ReceiptClerk:
                 self._changed.notify_all()
 
     def _next(self) -> list[tuple[Item, Receipt]]:
-        """Wait for receipts; empty when there will be none any more."""
+        """Wait for receipts, and a moment for others to come along; empty when there will be none any more."""
         self._pulse.rest(STAGE)
         with self._changed:
             self._changed.wait_for(lambda: self._pending or (self._stop.is_set() and self._uploaders == 0))
+            self._changed.wait_for(lambda: len(self._pending) >= ENOUGH or self._stop.is_set(), GATHER_S)
             return list(self._pending)
 
     def _settle(self, batch: list[tuple[Item, Receipt]]) -> bool:

@@ -121,6 +121,8 @@ class Nursery:
         if core is not None:
             with suppress(OSError):  # a sandbox may forbid it, or take the core away; then it is only slower
                 os.sched_setaffinity(0, {core})
+                # One that wakes up does not interrupt the one that runs: it could not go on without its lock anyway.
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         try:
             work()
         except Exception as error:  # the one place where an unexpected error ends: it must not vanish

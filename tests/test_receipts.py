@@ -14,7 +14,7 @@ from wire_rig import SEEN, MovedClock
 from agent.errors import SpoolDamaged
 from agent.frame import JPEG, Receipt
 from agent.health import Pulse
-from agent.receipts import BOUND, STAGE, ReceiptClerk
+from agent.receipts import BOUND, ENOUGH, STAGE, ReceiptClerk
 from agent.spool.records import Draft
 from agent.spool.spool import Spool
 from agent.workers import Nursery, Stop
@@ -90,9 +90,41 @@ def test_every_receipt_is_committed_and_told(office: Office) -> None:
         office.stop.set()
         assert office.nursery.join(5) == []
     assert office.delivered() == 200
-    assert office.spool.commits() - before < 200
+    assert office.spool.commits() - before <= 2 * 200 / ENOUGH
     told = [(entry["item"], entry["image_id"]) for entry in logs if entry["event"] == "item_delivered"]
     assert told == [(item.id, f"img-{item.id}") for item in items]
+
+
+def settled(office: Office, count: int) -> None:
+    """Wait until so many receipts are in the books, ten seconds at most."""
+    deadline = time.monotonic() + 10
+    while office.delivered() < count:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.005)
+
+
+def test_receipts_wait_for_each_other_and_are_committed_together(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that come one after another share a commit; once there are enough, nobody waits for more."""
+    monkeypatch.setattr("agent.receipts.GATHER_S", 60.0)
+    items = office.items(ENOUGH)
+    before = office.spool.commits()
+    office.nursery.start("receipts", office.clerk.run)
+    with office.clerk.at_work():
+        for item in items:
+            office.clerk.submit(item, word(item))
+        settled(office, ENOUGH)
+    assert office.spool.commits() - before == 1
+
+
+def test_a_receipt_alone_waits_a_moment_only(office: Office) -> None:
+    """On a slow link none comes along: then it is committed by itself."""
+    [item] = office.items(1)
+    office.nursery.start("receipts", office.clerk.run)
+    with office.clerk.at_work():
+        office.clerk.submit(item, word(item))
+        settled(office, 1)
 
 
 def test_the_clerk_stays_until_the_last_uploader_has_left(office: Office) -> None:

@@ -199,12 +199,16 @@ class TestNeighbours:
 
     def test_neighbours_share_a_core_and_others_go_where_they_like(self) -> None:
         """What works on the same pictures stays on the one core; a thread beside it, and whoever started it, do not."""
-        free, found = os.sched_getaffinity(0), dict[str, set[int]]()
+        free, found = os.sched_getaffinity(0), dict[str, tuple[set[int], int]]()
+
+        def note(name: str) -> None:
+            found[name] = os.sched_getaffinity(0), os.sched_getscheduler(0)
+
         nursery = Nursery(Stop(), core=last_core())
-        nursery.start("near", lambda: found.update(near=os.sched_getaffinity(0)), neighbours=True)
-        nursery.start("far", lambda: found.update(far=os.sched_getaffinity(0)))
+        nursery.start("near", partial(note, "near"), neighbours=True)
+        nursery.start("far", partial(note, "far"))
         assert nursery.join(10) == []
-        assert found == {"near": {max(free)}, "far": free}
+        assert found == {"near": ({max(free)}, os.SCHED_BATCH), "far": (free, os.SCHED_OTHER)}
         assert os.sched_getaffinity(0) == free
 
     def test_a_core_that_is_not_to_be_had_costs_nothing(self) -> None:

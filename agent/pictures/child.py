@@ -211,8 +211,9 @@ def _confine(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit()
-    with suppress(OSError):  # the thread that started this process keeps to one core
+    with suppress(OSError):  # the thread that started this process keeps to one core, and lets others go first
         os.sched_setaffinity(0, os.sched_getaffinity(parent))
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     lower(resource.RLIMIT_AS, MEMORY_BYTES)
     lower(resource.RLIMIT_CORE, 0)
 

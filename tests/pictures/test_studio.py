@@ -322,6 +322,7 @@ def test_the_child_of_a_thread_that_keeps_to_one_core_does_not(kept: Keeper, cod
     running = child._child
     assert running is not None
     assert os.sched_getaffinity(running.pid) == free
+    assert os.sched_getscheduler(running.pid) == os.SCHED_OTHER
 
 
 def test_closing_interrupts_a_picture(kept: Keeper, coded: Coder, opened: Opener) -> None:
