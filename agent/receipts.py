@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 STAGE = "receipts"
 BOUND = 32
 ENOUGH = 16  # for a commit, while the uploaders go on with as many
-GATHER_S = 0.05  # a commit each would be most of what a fast link costs, and of what is written to the flash
+GATHER_S = 0.02  # a commit each would be most of what a fast link costs, and of what is written to the flash
 DISK_RETRY_S = 5.0
 
 

@@ -116,11 +116,11 @@ def test_a_picture_that_is_changed_or_missing_is_a_failure(arena: Arena, work: W
 
 @pytest.mark.parametrize("peer", [Agent(), AgentDaemon()], ids=name_of)
 def test_the_agent_loses_nothing_where_it_is_killed(work: Work, tmp_path: Path, peer: Peer) -> None:
-    """It may send again what was under way."""
+    """It may send again what was under way, or answered a moment before: receipts wait for each other."""
     with Sink(delay_s=0.05) as sink:
         came = Arena(sink, tmp_path, {}).killed(peer, work, per_second=10)
     assert came["lost"] == 0
-    assert came["twice"] <= work.workers
+    assert came["twice"] <= 2 * work.workers
 
 
 def test_a_start_with_a_backlog_is_timed_by_its_own_first_upload(work: Work, tmp_path: Path) -> None:
