@@ -1,4 +1,4 @@
-"""An ONNX detector with a YOLO-style head, run by OpenCV; imported in the process of `detector` alone.
+"""An ONNX detector with a YOLO-style head, run by OpenCV; imported in the process of `detector`, and in a camera's.
 
 Two heads are told apart by their shape: `[1, 4 + classes, N]` (v8 and later: a box and the scores of the classes, a
 column each) and `[1, N, 5 + classes]` (v5: a box, an objectness and the scores, a row each). Boxes are centre and size
@@ -8,10 +8,13 @@ in pixels of the network's input, to which a picture is fitted whole, with grey 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 GREY = 114
 """What YOLO's own training fills the bars with."""
@@ -35,6 +38,11 @@ class Detection:
     min_confidence: float = 0.25
     overlap: float = 0.45
     head: str = "auto"
+
+    @classmethod
+    def of_json(cls, facts: Mapping[str, Any]) -> Detection:
+        """Read what a child process was told of it, as JSON."""
+        return cls(**{**facts, "classes": tuple(facts["classes"])})
 
 
 @dataclass(frozen=True, slots=True)

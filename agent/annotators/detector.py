@@ -9,7 +9,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from agent.annotators.serving import Unseen, die_with, private_output, serve
+from agent.annotators.serving import Unseen, private_output, serve
+from agent.tether import die_with
 
 if TYPE_CHECKING:
     from agent.annotators.detection import Detector
@@ -32,7 +33,7 @@ def load(plan: dict[str, Any]) -> Detector:
     except ImportError as error:
         sys.exit(f"OpenCV cannot be loaded ({error}). Install it: pip install 'acusight-agent[camera]'.")
     try:
-        return Detector(Detection(**{**plan, "classes": tuple(plan["classes"])}))
+        return Detector(Detection.of_json(plan))
     except BadModel as error:
         sys.exit(str(error))
 

@@ -11,8 +11,9 @@ import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from agent.annotators.serving import Unseen, die_with, private_output, serve
+from agent.annotators.serving import Unseen, private_output, serve
 from agent.ceiling import lower
+from agent.tether import die_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import struct
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _LENGTH = struct.Struct(">I")
-_PR_SET_PDEATHSIG = 1
 
 
 class Unseen(Exception):
@@ -43,13 +40,6 @@ def private_output() -> BinaryIO:
     os.dup2(2, 1)
     sys.stdout = sys.stderr  # which holds nothing back: the last words are the last
     return answers
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process with the thread that started it, also when it is stuck."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit(0)
 
 
 def _pictures(stream: BinaryIO) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ def detector(plan: LookoutPlan) -> See:
     from agent.annotators.detection import BadModel, Detection, Detector  # noqa: PLC0415 (only where cv2 is at home)
 
     try:
-        made = Detector(Detection(**{**plan.detection, "classes": tuple(plan.detection["classes"])}))
+        made = Detector(Detection.of_json(plan.detection))
     except BadModel as error:
         raise Unanswered(str(error), away=True) from None
     model = Model(plan.model_id, plan.model_version)

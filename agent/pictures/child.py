@@ -22,18 +22,17 @@ before, no picture is to blame. It ends when its input ends, when nothing was as
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
 import select
-import signal
 import socket
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agent.ceiling import lower
+from agent.tether import die_with
 
 MISSING = ""
 try:
@@ -56,7 +55,6 @@ Pixels: TypeAlias = Any
 
 # 100 million pixels need 300 MB as decoded, 900 MB on the way from 16 bits a channel; cv2 itself maps 400 MB.
 MEMORY_BYTES = 1_500_000_000
-_PR_SET_PDEATHSIG = 1
 _STDERR = 2
 _READ_BYTES = 256 * 1024
 # Half as good before half as large: boxes and small objects suffer less.
@@ -208,9 +206,7 @@ def _confine(parent: int) -> None:
 
     Its parent is the thread that started it, says the kernel: should that end first, the next picture starts another.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit()
+    die_with(parent)
     with suppress(OSError):  # the thread that started this process keeps to one core, and lets others go first
         os.sched_setaffinity(0, os.sched_getaffinity(parent))
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

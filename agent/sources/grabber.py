@@ -6,10 +6,8 @@ while a live source is grabbed: of two frames that the pipe does not take in tim
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
-import signal
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,6 +20,7 @@ from agent.sources.picking import FilePick, LivePick, sieve_of
 from agent.sources.playing import play_on
 from agent.sources.viewing import FileView, LiveView, Viewing
 from agent.sources.wire import Order, Record
+from agent.tether import die_with
 
 if TYPE_CHECKING:
     from agent.annotators.lookout import Lookout
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 FAILED_GRABS = 5
 """A driver may fail once and recover; so many in a row mean that the device is gone."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 def watch(capture: Capture, order: Order, outbox: Outbox, clock: Clock, lookout: Lookout | None = None) -> None:
@@ -106,13 +103,6 @@ def _open(order: Order, outbox: Outbox) -> Capture:
     return Capture(open_video(order), order)
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process with its parent, also when it is stuck in a driver."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit(0)
-
-
 def _private_output() -> int:
     """Return the record pipe under a number of its own: what a library prints goes to standard error instead.
 
@@ -127,7 +117,7 @@ def _private_output() -> int:
 def main() -> None:
     """Read the order, serve it, and say why it ended."""
     order = Order.read(sys.stdin.buffer.readline())
-    _die_with(order.parent)
+    die_with(order.parent)
     outbox = Outbox(_private_output())
     try:
         try:
