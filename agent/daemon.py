@@ -117,9 +117,7 @@ class Daemon:
             except Wait as error:
                 self._say_unavailable(error)
             self._notifier.watchdog()
-            asked = self._signals.wait(
-                REOPEN_EVERY_S if self._ping_s is None else min(REOPEN_EVERY_S, self._ping_s / 2)
-            )
+            asked = self._signals.wait(feeding_s(REOPEN_EVERY_S, self._ping_s))
             if "stop" in asked:
                 self._interrupted = True
                 return None
@@ -232,7 +230,11 @@ class Daemon:
 
 def tick_s(quiet_s: float, ping_s: float | None) -> float:
     """Return how long the main thread rests, quiet for `quiet_s`; `ping_s` is the watchdog's wish, where it has one."""
-    rest_s = TICK_S if quiet_s < QUIET_S else QUIET_TICK_S
+    return feeding_s(TICK_S if quiet_s < QUIET_S else QUIET_TICK_S, ping_s)
+
+
+def feeding_s(rest_s: float, ping_s: float | None) -> float:
+    """Return how long to rest so that the service watchdog is fed in time."""
     return rest_s if ping_s is None else min(rest_s, ping_s / 2)
 
 

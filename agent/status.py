@@ -120,11 +120,11 @@ def _outlook(
     *,
     running: bool,
 ) -> Outlook:
-    present, limits = sample_of(accounts, now), outline
-    room = limits.max_bytes - present.held_bytes
+    present = sample_of(accounts, now)
+    room = outline.max_bytes - present.held_bytes
     try:
         disk = os.statvfs(existing(outline.spool_dir))
-        room = min(room, disk.f_bavail * disk.f_frsize - limits.min_free_bytes)
+        room = min(room, disk.f_bavail * disk.f_frsize - outline.min_free_bytes)
     except OSError:
         pass
     return outlook(rates(samples if running else (), present), waiting=waiting, room_bytes=room)

@@ -137,7 +137,7 @@ class House:
         outline = noted(outline_of(given), given.mark)
         note = json.dumps({"pid": os.getpid(), "state_file": str(given.state_file), "outline": outline})
         return Spool(
-            self._configuration.spool_dir,
+            given.spool_dir,
             spool_limits(self._settings.spool),
             order=self._settings.upload.order,
             clock=self._clock,

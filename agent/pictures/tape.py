@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEPT = 1  # bytes of a piece that may be looked at together with the next one
-LEAD = 0xFF  # with which a mark begins
 
 
 class NotWhole(Wait):
@@ -77,9 +76,8 @@ class Tape:
     def find(self, mark: re.Pattern[bytes]) -> int:
         """Move past the next two bytes that are such a mark, and return the second one."""
         while (found := mark.search(self._buffer, self._at, self._end)) is None:
-            is_half = self._at < self._end and self._buffer[self._end - 1] == LEAD
-            self._at = self._end
-            self._turn(keep=is_half)
+            # The last byte may begin a mark, if it was not taken.
+            self._turn(keep=self._at < self._end)
         self._at = found.end()
         return self._buffer[found.end() - 1]
 

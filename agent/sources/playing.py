@@ -33,6 +33,12 @@ def play_on(capture: Capture, order: Order, taker: FrameTaker, heart: Heartbeat,
     """
     timeline = Timeline(capture, order)
     held: tuple[bytes, float, int, dict[str, Any]] | None = None
+
+    def send_held(*, ended: bool = False) -> None:
+        if held:
+            picture, wall, seen, known = held
+            outbox.send(frame_record(picture, wall, clock.boot(), seen, known, ended=ended))
+
     while _grabbed(capture, order, clock):
         heart.beat()
         outbox.flush()
@@ -45,16 +51,13 @@ def play_on(capture: Capture, order: Order, taker: FrameTaker, heart: Heartbeat,
             continue
         except Reopen:
             # This process ends, but the frame in hand is done with: the next one need not begin with it.
-            if held:
-                outbox.send(frame_record(held[0], held[1], clock.boot(), held[2], held[3]))
+            send_held()
             raise
         if taken is None:
             continue
-        if held:
-            outbox.send(frame_record(held[0], held[1], clock.boot(), held[2], held[3]))
+        send_held()
         held = (taken[0], timeline.wall(), heart.seen, taken[1])
-    if held:
-        outbox.send(frame_record(held[0], held[1], clock.boot(), held[2], held[3], ended=True))
+    send_held(ended=True)
     outbox.send(Record("ended", heart.facts()))
 
 

@@ -134,9 +134,8 @@ class LiveView:
     def _is_blocked(self) -> bool:
         """Tell whether this frame has to pass: another one is looked at, or the rest after a failure is waited for."""
         rest = self._lookout.rest_s()
-        return self._lookout.looking or (
-            rest > 0 and (self._lookout.waits or rest <= self._lookout.plan.timeout_s)
-        )  # fmt: skip
+        waits_it_out = rest > 0 and (self._lookout.waits or rest <= self._lookout.plan.timeout_s)
+        return self._lookout.looking or waits_it_out
 
     def _take(self, boot: float, wall: float, *, due: bool) -> None:
         try:

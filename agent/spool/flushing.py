@@ -44,9 +44,10 @@ class Flushing:
         together = len(pictures) > 1 and self._tells_errors and self._clock() >= self._shunned_until
         folders = folders_of(pictures) if together else set[Path]()
         flushed = {folder for folder in folders if self._flush_all(folder)}
-        for picture in pictures if flushed != folders or not together else ():
-            if picture.parent not in flushed:
-                flush(picture)
+        if not together or flushed != folders:
+            for picture in pictures:
+                if picture.parent not in flushed:
+                    flush(picture)
         return flushed
 
     def _flush_all(self, folder: Path) -> bool:
