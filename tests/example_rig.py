@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import click
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def generator() -> ModuleType:
@@ -25,7 +25,8 @@ def generator() -> ModuleType:
     return module
 
 
-COMMANDS: dict[str, click.Command] = {one.command_path: one.command for one in generator().contexts()}
+GENERATE = generator()
+COMMANDS: dict[str, click.Command] = {one.command_path: one.command for one in GENERATE.contexts()}
 
 
 def examples(command: click.Command) -> list[str]:

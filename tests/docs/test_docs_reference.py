@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import shlex
 import tomllib
@@ -10,40 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 import pytest
 from click.testing import CliRunner
+from example_rig import COMMANDS, GENERATE, ROOT, examples
 
 from agent.commands import group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
-ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs/reference"
 
 
-def generator() -> ModuleType:
-    """Import the script that writes the reference."""
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GENERATE = generator()
-COMMANDS: dict[str, click.Command] = {one.command_path: one.command for one in GENERATE.contexts()}
-
-
-def examples(command: click.Command) -> list[str]:
-    """Return the command lines that a command's help shows."""
-    lines = (line.strip() for line in (command.epilog or "").splitlines())
-    return [part.strip() for line in lines if line.startswith("acusight-agent") for part in line.split("&&")]
-
-
 def words_of(line: str) -> list[str]:
-    """Return the arguments of a command line, without where its output goes."""
-    return shlex.split(line.partition(" > ")[0])[1:]
+    """Return the arguments of a command line, without its environment and where its output goes."""
+    words = shlex.split(line.partition(" > ")[0])
+    return words[words.index("acusight-agent") + 1 :]
 
 
 def recorder(reached: list[str], name: str) -> Callable[..., None]:

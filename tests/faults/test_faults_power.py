@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import loop_disk
@@ -31,18 +30,10 @@ on_each_disk = pytest.mark.parametrize(
 )
 
 
-def cut_for_sure(disk: LoopDisk, number: int, rng: random.Random, breakage: str) -> int:
-    """Cut once more where the driver's own flush came between the witness and the cut: then nothing was lost by it."""
-    for attempt in range(3):
-        with suppress(power.NotCut):
-            return power.cut_once(disk, disk.point / f"{number}-{attempt}", rng, breakage)
-    return power.cut_once(disk, disk.point / str(number), rng, breakage)
-
-
 def cut(disk: LoopDisk, times: int, breakage: str = "") -> list[int]:
     """Cut the power so often, at moments that a seed decides; return how many promises were made before each cut."""
     rng = random.Random(SEED)
-    return [cut_for_sure(disk, number, rng, breakage) for number in range(times)]
+    return [power.cut(disk, disk.point / str(number), rng, breakage) for number in range(times)]
 
 
 @on_each_disk

@@ -101,7 +101,7 @@ def cuts(root: Path, rng: random.Random, kind: str, broken: list[str]) -> Rows:
     with loop_disk.loop_disk(kind, root / kind) as disk:
         for number in range(CUTS):
             try:
-                promises += power.cut_once(disk, disk.point / str(number), rng)
+                promises += power.cut(disk, disk.point / str(number), rng)
             except (AssertionError, OSError, AgentError) as error:
                 broken.append(f"power cut {number} on {kind}: {error}")
     return [(f"power cuts on {kind}", CUTS), ("  promises made before them", promises)]

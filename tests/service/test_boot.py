@@ -1,30 +1,11 @@
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+from boot_rig import boots, keeps_its_promises
 
-import pytest
-
-SCRIPT = Path(__file__).parent / "boot" / "boot.py"
-MISSING = [tool for tool in ("debootstrap", "systemd-nspawn", "nsenter", "setpriv") if not shutil.which(tool)]
 PATIENCE_S = 420
 
 
-@pytest.mark.timeout(PATIENCE_S + 30)
-@pytest.mark.skipif(os.environ.get("ACUSIGHT_TEST_BOOT") != "1", reason="takes minutes; set ACUSIGHT_TEST_BOOT=1")
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can boot a machine")
-@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+@boots(patience_s=PATIENCE_S)
 def test_the_service_keeps_its_promises_on_a_booted_debian() -> None:
     """The real unit under a real systemd is ready, restarted, reloaded, stopped and walled in as documented."""
-    ended = subprocess.run(
-        [sys.executable, SCRIPT],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert ended.returncode == 0, f"\n{ended.stdout}\n{ended.stderr}"
+    keeps_its_promises("boot.py", patience_s=PATIENCE_S)

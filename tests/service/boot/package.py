@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance import CONFIG, CONFIGURATION, KEY, KEY_FILE, PATIENCE_S, PLATFORM, SURROUNDINGS, UNIT, Appliance, png
+from appliance import CONFIG, CONFIGURATION, KEY, KEY_FILE, PATIENCE_S, SURROUNDINGS, UNIT, Appliance, png
+from bare import add_platform, clear, in_order
 from boot import CACHE, row
 from debian_root import AGENT, REPOSITORY, Unbuildable, copy, prepare, run, workplace
 from machine import Broken, Machine, expect, until
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 SPOOL = "/var/lib/acusight-agent/spool"
 WHEELS = "/usr/lib/acusight-agent/wheels"
-BESIDE = "/opt/platform"
-"""Where the platform runs, out of the way of the agent that is installed."""
 INSTALL_S = 240.0
 """An environment takes ten seconds of a processor, much longer where others have it too."""
 
@@ -40,7 +39,7 @@ def main(package: Path | None) -> int:
         with workplace(cache) as folder:
             root, began = folder / "root", time.monotonic()
             copy(prepared, root)
-            (root / AGENT.lstrip("/")).rename(root / BESIDE.lstrip("/"))
+            clear(root)
             first = package or Path(run(sys.executable, REPOSITORY / "packaging/deb/build.py", folder).strip())
             shutil.copy(first, root / "root/first.deb")
             newer(first, root / "root/second.deb")
@@ -66,22 +65,8 @@ def tried(root: Path) -> int:
     """Boot the root and try the promises in order; return 1 where one does not hold, and leave out what hangs on it."""
     with Machine(root) as machine:
         box = Appliance(machine)
-        box.write("/etc/systemd/system/platform.service", platform(), 0o644)
-        box.write("/root/platform_key", KEY)
-        for name, promise in PROMISES:
-            began = time.monotonic()
-            try:
-                said = promise(box)
-                row(name, time.monotonic() - began, "yes", said)
-            except Broken as error:
-                row(name, time.monotonic() - began, "NO", str(error))
-                return 1
-    return 0
-
-
-def platform() -> str:
-    """Return the unit of the platform, which runs from an environment of its own."""
-    return PLATFORM.replace(f"{AGENT}/bin/acusight-agent", f"{BESIDE}/bin/python3 -m agent")
+        add_platform(box)
+        return in_order(PROMISES, box)
 
 
 def dpkg(box: Appliance, *arguments: str) -> str:

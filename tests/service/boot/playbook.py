@@ -1,6 +1,6 @@
 """Boot a Debian, and let the fleet's playbook at it as if it were a device behind SSH; prints a table.
 
-Usage, as root: .venv/bin/python tests/service/boot/fleet.py
+Usage, as root: .venv/bin/python tests/service/boot/playbook.py
 
 The same root, cache and exit codes as boot.py; needs ansible-playbook too. The machine has no network: what pip asks
 for lies in a folder of wheels, and what stands in for ssh enters the machine's namespaces.
@@ -18,15 +18,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from appliance import KEY, PATIENCE_S, PICTURES, PLATFORM, PORT, SURROUNDINGS, Appliance, png
+from appliance import KEY, PATIENCE_S, PICTURES, PORT, SURROUNDINGS, Appliance, png
+from bare import add_platform, clear, in_order
 from boot import CACHE, row
-from debian_root import AGENT, REPOSITORY, Unbuildable, copy, download, pip, prepare, requirements, workplace
+from debian_root import REPOSITORY, Unbuildable, copy, download, pip, prepare, requirements, workplace
 from machine import Broken, Machine, expect, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BESIDE = "/opt/platform"
 WHEELS = "/usr/local/share/wheels"
 PLAYBOOK = REPOSITORY / "docs/ansible/playbook.yml"
 PLAY_S = 300.0
@@ -86,7 +86,7 @@ def main() -> int:
         with workplace(cache) as folder:
             root, place = folder / "root", folder / "controller"
             copy(prepared, root)
-            (root / AGENT.lstrip("/")).rename(root / BESIDE.lstrip("/"))
+            clear(root)
             download(root, root / WHEELS.lstrip("/"), f"--constraint={locked(folder)}", *requirements())
             (root / "etc/pip.conf").write_text(f"[global]\nno-index = true\nfind-links = {WHEELS}\n", encoding="utf-8")
             pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", place, REPOSITORY)
@@ -109,24 +109,10 @@ def tried(root: Path, place: Path) -> int:
     """Boot the root and try the promises in order; return 1 where one does not hold."""
     with Machine(root) as machine:
         box = Appliance(machine)
-        box.write(
-            "/etc/systemd/system/platform.service",
-            PLATFORM.replace(f"{AGENT}/bin/acusight-agent", f"{BESIDE}/bin/python3 -m agent"),
-            0o644,
-        )
-        box.write("/root/platform_key", KEY)
+        add_platform(box)
         box.platform("start")
         box.run("touch", "/var/lib/apt/lists")  # as if they had been fetched today: there is no mirror in reach
-        fleet = Fleet(box, place)
-        for name, promise in PROMISES:
-            began = time.monotonic()
-            try:
-                said = promise(fleet)
-                row(name, time.monotonic() - began, "yes", said)
-            except Broken as error:
-                row(name, time.monotonic() - began, "NO", str(error))
-                return 1
-    return 0
+        return in_order(PROMISES, Fleet(box, place))
 
 
 def sets_a_device_up(fleet: Fleet) -> str:
