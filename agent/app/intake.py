@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from agent.app.annotators import AnnotatorParts
@@ -19,6 +20,7 @@ from agent.sources.directory import DirectoryWatch
 from agent.sources.drafting import Drafter
 from agent.sources.grammar import parse_source
 from agent.sources.listing import Listing
+from agent.sources.scout import Scout
 from agent.workers import Bell
 
 if TYPE_CHECKING:
@@ -88,13 +90,21 @@ class IntakeParts:
         return DirectoryWatch(
             plan,
             Listing(plan.root, plan.patterns, recursive=plan.recursive),
-            Adopter(plan, drafter, spool, annotations, self.choosers.folder(plan, spool, darkroom)),
+            Adopter(plan, drafter, spool, annotations, self.choosers.folder(plan, spool, darkroom), self._scout(plan)),
             spool,
             stop=self._stop,
             bell=bell,
             clock=self._clock,
             pulse=self._pulse,
             once=self._once,
+        )
+
+    def _scout(self, plan: WatchPlan) -> Scout | None:
+        """Make what looks ahead where a backlog waits: with one core there is nothing to gain."""
+        if len(os.sched_getaffinity(0)) == 1:
+            return None
+        return Scout(
+            plan.root, self._limits(), environment=self._environment.children, clock=self._clock, stop=self._stop
         )
 
     def camera(

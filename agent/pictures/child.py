@@ -25,14 +25,11 @@ from __future__ import annotations
 import json
 import os
 import resource
-import select
 import socket
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agent.ceiling import lower
-from agent.tether import die_with
+from agent.pictures.replying import confine, requests, say
 
 MISSING = ""
 try:
@@ -47,8 +44,7 @@ except ImportError as error:
     MISSING = str(error)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import BinaryIO
+    from collections.abc import Callable
 
 # A numpy array; named for the type checker where there is no numpy either.
 Pixels: TypeAlias = Any
@@ -56,7 +52,6 @@ Pixels: TypeAlias = Any
 # 100 million pixels need 300 MB as decoded, 900 MB on the way from 16 bits a channel; cv2 itself maps 400 MB.
 MEMORY_BYTES = 1_500_000_000
 _STDERR = 2
-_READ_BYTES = 256 * 1024
 # Half as good before half as large: boxes and small objects suffer less.
 _LADDER = ((1, 1.0), (1, 0.8), (1, 0.6), (2, 0.9), (2, 0.6), (4, 0.9), (4, 0.6), (8, 0.6))
 
@@ -186,48 +181,15 @@ def _read(descriptor: int, size: int) -> bytes:
     return picture
 
 
-def _requests(channel: socket.socket, idle_s: float) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield one request after the other; the daemon sends the next when it has the answer to the last."""
-    line = bytearray()
-    descriptors: list[int] = []
-    while select.select([channel], [], [], idle_s)[0]:
-        piece, received, _, _ = socket.recv_fds(channel, _READ_BYTES, 1)
-        if not piece:
-            return
-        line += piece
-        descriptors += received
-        if line.endswith(b"\n"):
-            yield json.loads(line), descriptors.pop()
-            line.clear()
-
-
-def _confine(parent: int) -> None:
-    """End with the parent, and never take more memory than a picture within the limits needs.
-
-    Its parent is the thread that started it, says the kernel: should that end first, the next picture starts another.
-    """
-    die_with(parent)
-    with suppress(OSError):  # the thread that started this process keeps to one core, and lets others go first
-        os.sched_setaffinity(0, os.sched_getaffinity(parent))
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    lower(resource.RLIMIT_AS, MEMORY_BYTES)
-    lower(resource.RLIMIT_CORE, 0)
-
-
 def _allow_cpu(seconds: int) -> None:
     """Grant the next request its time; the limit counts from the start of the process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, resource.RLIM_INFINITY))
 
 
-def _say(answers: BinaryIO, header: dict[str, Any], result: bytes) -> None:
-    answers.write(json.dumps(header | {"size": len(result)}).encode() + b"\n" + result)
-    answers.flush()
-
-
 def main(idle_s: float, cpu_s: int, parent: int) -> None:
     """Answer requests on standard input until there are no more."""
-    _confine(parent)
+    confine(parent, MEMORY_BYTES)
     if not MISSING:
         cv2.setNumThreads(1)
     answers = os.fdopen(os.dup(1), "wb")
@@ -235,12 +197,12 @@ def main(idle_s: float, cpu_s: int, parent: int) -> None:
     said = os.memfd_create("said")
     os.dup2(said, 1)
     os.dup2(said, _STDERR)
-    _say(answers, {}, b"")
-    for request, descriptor in _requests(socket.socket(fileno=0), idle_s):
+    say(answers, {}, b"")
+    for request, descriptor in requests(socket.socket(fileno=0), idle_s):
         _allow_cpu(cpu_s)
         answer = _answer(request, descriptor)
         os.close(descriptor)
-        _say(answers, *answer)
+        say(answers, *answer)
 
 
 if __name__ == "__main__":

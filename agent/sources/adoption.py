@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
@@ -15,6 +14,19 @@ from agent.pictures.inspect import NotWhole
 from agent.selection.folder import Unwanted
 from agent.sources.listing import sighting
 from agent.sources.opening import Vanished, open_below
+from agent.sources.outcomes import (
+    Changed,
+    Crowded,
+    Forgone,
+    Gone,
+    Old,
+    Skipped,
+    Taken,
+    Unfinished,
+    Unfit,
+    Unpaired,
+    Withheld,
+)
 from agent.spool.allowance import NoRoom
 from agent.spool.records import Mark
 from agent.spool.room import REASONS
@@ -28,6 +40,8 @@ if TYPE_CHECKING:
     from agent.selection.folder import FolderChooser
     from agent.sources.drafting import Drafter, WatchPlan
     from agent.sources.memory import Remembered
+    from agent.sources.outcomes import Outcome
+    from agent.sources.scout import Scout
     from agent.sources.settle import Sighting
     from agent.sources.sidecars import SidecarFile, Sidecars
     from agent.spool.inbox import Inbox
@@ -37,78 +51,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """The picture is staged; it has to be committed."""
-
-    staged: Staged
-
-
-@dataclass(frozen=True, slots=True)
-class Old:
-    """These bytes were captured before."""
-
-
-@dataclass(frozen=True, slots=True)
-class Forgone:
-    """It is on record as dropped: for want of room where its source gives up the newest, or by the annotator's rule."""
-
-
-@dataclass(frozen=True, slots=True)
-class Crowded:
-    """Too many wait for the annotator: a later walk finds it again, see `wants_more`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """It is not worth the link; that has to be committed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """There is no such file any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """The file is another one than was seen."""
-
-    now: Sighting
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """The file is no whole picture yet."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Withheld:
-    """This one file cannot be taken now: it is unreadable, or changes all the time."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unpaired:
-    """The picture is ready, but its sidecar is not: there is none yet, or it still grows.
-
-    For ever where an annotator has yet to look at it: what that says comes with `annotated`.
-    """
-
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """Nothing to send."""
-
-    reason: str
-
-
 ReadyAt: TypeAlias = "Callable[[str, SidecarFile | None], float | None]"
-Outcome = Taken | Skipped | Old | Forgone | Crowded | Gone | Changed | Unfinished | Withheld | Unpaired | Unfit
 
 
 class Adopter:
@@ -121,9 +64,11 @@ class Adopter:
         spool: Spool,
         annotations: FolderAnnotations | None = None,
         chooser: FolderChooser | None = None,
+        scout: Scout | None = None,
     ) -> None:
         self._annotations = annotations
         self._chooser = chooser
+        self._scout = scout
         self._choose = None if chooser is None else chooser.priority
         self._plan = plan
         self._root = str(plan.root)  # joined by hand: a Path a look is a tenth of what a picture costs
@@ -153,6 +98,16 @@ class Adopter:
             raise
         except Wait as error:
             return Withheld(str(error))
+
+    def look_ahead(self, coming: Sequence[tuple[str, Sighting]]) -> None:
+        """Have those files looked at that come next, where they are many."""
+        if self._scout is not None:
+            self._scout.go_on(coming)
+
+    def close(self) -> None:
+        """End what helps with this."""
+        if self._scout is not None:
+            self._scout.close()
 
     def annotated(self) -> list[str]:
         """Return the files that an annotator has looked at since this was asked last."""
@@ -202,7 +157,7 @@ class Adopter:
     def _adopt(
         self, name: str, descriptor: int, status: os.stat_result, remembered: Remembered, sidecar: SidecarFile | None
     ) -> Outcome:
-        picture = self._drafter.look(descriptor)
+        picture = self._drafter.look(descriptor, self._scout.report(name, status) if self._scout else None)
         seen = sighting(status)
         known = remembered.known
         if is_old(picture, remembered) and not self.recalls(name):

@@ -7,13 +7,14 @@ is walked piece by piece, as the tracker empties. What was captured before is as
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import structlog
 
 from agent.annotations.pairing import is_sidecar
 from agent.errors import SpoolDamaged, SpoolFull, SpoolUnavailable
-from agent.sources import adoption
+from agent.sources import outcomes
 from agent.sources.aside import Aside
 from agent.sources.companion import Companions, CompanionWait
 from agent.sources.memory import PIECE, Memory, is_at
@@ -25,9 +26,10 @@ from agent.sources.settle import LONGEST_WAIT_S, SettleTracker
 if TYPE_CHECKING:
     from agent.clock import Clock
     from agent.health import Pulse
-    from agent.sources.adoption import Adopter, Outcome
+    from agent.sources.adoption import Adopter
     from agent.sources.drafting import WatchPlan
     from agent.sources.listing import Listing
+    from agent.sources.outcomes import Outcome
     from agent.sources.settle import Sighting
     from agent.sources.sidecars import SidecarFile
     from agent.spool.records import Staged
@@ -66,8 +68,7 @@ class DirectoryWatch:
         self._clock = clock
         self._pulse = pulse
         self._once = once
-        sister = adopter.sidecars.sister
-        self._notices = Notices(plan.root, sister, recursive=plan.recursive, ring=bell.ring)
+        self._notices = Notices(plan.root, adopter.sidecars.sister, recursive=plan.recursive, ring=bell.ring)
         self._rounds = Rounds(plan.name, listing, rescan_s=plan.rescan_s, clock=clock)
         self._memory = Memory(plan.name, listing, spool)
         self._pictures = SettleTracker(plan.settle_s)
@@ -78,7 +79,7 @@ class DirectoryWatch:
     def run(self) -> None:
         """Watch until the stop is set; in a `once` run until everything that is there has been taken."""
         self._stop.subscribe(self._bell.ring)
-        with self._notices:
+        with self._notices, closing(self._adopter):
             while not self._stop.is_set():
                 heard = self._bell.rings()
                 self._step()
@@ -155,7 +156,9 @@ class DirectoryWatch:
     def _take_due(self) -> None:
         """Take what has settled, in batches that share their fsyncs."""
         while not self._stop.is_set() and (due := self._pictures.due(self._clock.boot(), BATCH)):
+            self._adopter.look_ahead(self._pictures.upcoming(BATCH))
             self._take(due)
+        self._adopter.look_ahead(())
 
     def _take(self, due: list[tuple[str, Sighting]]) -> None:
         staged: Batch = []
@@ -185,21 +188,21 @@ class DirectoryWatch:
 
     def _enter(self, name: str, outcome: Outcome, seen: Sighting, staged: Batch) -> None:
         match outcome:
-            case adoption.Taken(one):
+            case outcomes.Taken(one):
                 staged.append((name, one))
-            case adoption.Skipped():
+            case outcomes.Skipped():
                 staged.append((name, None))
-            case adoption.Old() | adoption.Gone() | adoption.Forgone() | adoption.Crowded():
+            case outcomes.Old() | outcomes.Gone() | outcomes.Forgone() | outcomes.Crowded():
                 self._forget(name)
-            case adoption.Changed(found):
+            case outcomes.Changed(found):
                 self._see(name, found)
-            case adoption.Unpaired(until):
+            case outcomes.Unpaired(until):
                 self._pictures.postpone(name, self._clock.boot(), until=until)
-            case adoption.Unfinished(reason):
+            case outcomes.Unfinished(reason):
                 self._delay(name, reason, aloud_after_s=LONGEST_WAIT_S)
-            case adoption.Withheld(reason):
+            case outcomes.Withheld(reason):
                 self._delay(name, reason, aloud_after_s=0.0)
-            case adoption.Unfit(reason):
+            case outcomes.Unfit(reason):
                 self._forget(name)
                 if self._aside.refuse(name, seen):
                     log.warning("file_rejected", source=self._plan.name, path=name, reason=reason)
@@ -238,12 +241,8 @@ class DirectoryWatch:
     def _finished(self) -> bool:
         """Tell whether all that was there is taken; what stays unfinished or unreadable is named and left."""
         delayed = self._aside.delayed()
-        if (
-            self._rounds.walking
-            or self._rounds.asked
-            or not self._rounds.completed
-            or len(self._pictures) > len(delayed)
-        ):
+        walks = self._rounds.walking or self._rounds.asked or not self._rounds.completed
+        if walks or len(self._pictures) > len(delayed):
             return False
         for name, reason in sorted(delayed.items()):
             log.warning("file_left", source=self._plan.name, path=name, reason=reason)

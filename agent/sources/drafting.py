@@ -109,9 +109,12 @@ class Drafter:
         self._labeller = Labeller(plan.name, plan.annotations)
         self.sidecars = Sidecars(plan.root, plan.annotations, clock)
 
-    def look(self, descriptor: int) -> Picture:
-        """Check an open file; raises `NotWhole`, `BadPicture` or `NoDecoder`, as the picture room does."""
-        picture = inspect(descriptor, self._limits)
+    def look(self, descriptor: int, reported: Picture | None = None) -> Picture:
+        """Check an open file, beyond what was `reported` of it.
+
+        Raises `NotWhole`, `BadPicture` or `NoDecoder`, as the picture room does.
+        """
+        picture = reported or inspect(descriptor, self._limits)
         if self._plan.decode and picture.sendable:
             self._darkroom.verify(descriptor)
         return picture

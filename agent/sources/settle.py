@@ -71,11 +71,21 @@ class SettleTracker:
             _, ticket, name = heapq.heappop(self._waiting)
             if self._is_current(name, ticket):
                 heapq.heappush(self._due, (self._candidates[name].sighting.mtime_ns, ticket, name))
-        found: list[tuple[str, Sighting]] = []
+        return [(name, self._candidates[name].sighting) for _, _, name in self._first(limit)]
+
+    def upcoming(self, limit: int) -> list[tuple[str, Sighting]]:
+        """Return up to `limit` of those that `due` would return next, without taking them."""
+        entries = self._first(limit)
+        for entry in entries:
+            heapq.heappush(self._due, entry)
+        return [(name, self._candidates[name].sighting) for _, _, name in entries]
+
+    def _first(self, limit: int) -> list[tuple[float, int, str]]:
+        found: list[tuple[float, int, str]] = []
         while self._due and len(found) < limit:
-            _, ticket, name = heapq.heappop(self._due)
-            if self._is_current(name, ticket):
-                found.append((name, self._candidates[name].sighting))
+            entry = heapq.heappop(self._due)
+            if self._is_current(entry[2], entry[1]):
+                found.append(entry)
         return found
 
     def postpone(self, name: str, now: float, *, until: float | None = None) -> float:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILLS = 8
+BACKLOG = 300
 
 
 @contextmanager
@@ -137,3 +140,20 @@ def test_an_index_that_is_damaged_at_work_is_salvaged_without_a_restart(tmp_path
         assert agent.process.poll() is None
         assert agent.events("spool_damaged")
         agent.stop()
+
+
+def test_a_scout_that_dies_costs_no_picture(tmp_path: Path) -> None:
+    """What looks ahead at a backlog may be killed in the middle of it: every picture arrives once all the same."""
+    with House(tmp_path) as house:
+        digests = [arrive(house.watched / f"{number}.jpg", photograph(number)) for number in range(BACKLOG)]
+        house.run()
+        until(lambda: scouts(house))
+        for scout in scouts(house):
+            os.kill(scout, signal.SIGKILL)
+        house.settled(BACKLOG)
+        house.check(digests)
+
+
+def scouts(house: House) -> list[int]:
+    """Return the process ids of what looks ahead."""
+    return [pid for pid, command in house.living().items() if "scout_child" in command]

@@ -28,6 +28,7 @@ from agent.sources.adoption import Adopter
 from agent.sources.directory import DirectoryWatch
 from agent.sources.drafting import Drafter, WatchPlan
 from agent.sources.listing import Listing
+from agent.sources.scout import Scout
 from agent.spool.budget import Limits
 from agent.spool.spool import Spool
 from agent.workers import Bell, Nursery, Stop
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from agent.selection.plan import SelectPlan
 
 SETTLE_S = 1.0
+SCOUT_IDLE_S = 0.5
 PATTERNS = ("*.jpg", "*.png", "*.webp", "*.bmp", "*.tif")
 ROOMY = Limits(max_bytes=1_000_000_000, min_free_bytes=0)
 PATIENCE_S = 10.0
@@ -62,6 +64,10 @@ class MovedClock(Protocol):
 
     def boot(self) -> float:
         """Return the uptime."""
+        ...
+
+    def trusted(self) -> bool:
+        """Tell whether the wall time is right."""
         ...
 
     def advance(self, seconds: float) -> None:
@@ -199,10 +205,14 @@ class Yard:
         self.annotations: FolderAnnotations | None = None
         if self.desk is not None:
             self.annotations = FolderAnnotations(self.root, self.desk, drafter.shown, stop=self.stop, notify=bell.ring)
+        self.scout = Scout(
+            self.root, limits, environment=dict(os.environ), clock=self.clock, stop=self.stop, idle_s=SCOUT_IDLE_S
+        )
+        self._ends.callback(self.scout.close)
         self.watch = DirectoryWatch(
             self.plan,
             self.listing,
-            Adopter(self.plan, drafter, self.spool, self.annotations, chooser),
+            Adopter(self.plan, drafter, self.spool, self.annotations, chooser, self.scout),
             self.spool,
             stop=self.stop,
             bell=bell,

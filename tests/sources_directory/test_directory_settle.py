@@ -53,7 +53,10 @@ def test_a_due_file_is_handed_out_once() -> None:
     tracker = SettleTracker(1.0)
     tracker.see("a", ONE, 0.0)
     tracker.see("a", TWO, 0.0)
+    assert tracker.due(1.0, 0) == []
+    assert tracker.upcoming(10) == [("a", TWO)]
     assert tracker.due(1.0, 10) == [("a", TWO)]
+    assert tracker.upcoming(10) == []
     assert tracker.due(2.0, 10) == []
     assert tracker.next_due() is None
     tracker.postpone("a", 2.0, until=3.0)
@@ -146,6 +149,11 @@ class Settling(RuleBasedStateMachine):
             assert self.changed[name][0] == sighting
             assert self.now >= self.changed[name][1] + 1.0
             self.due[name] = None
+        coming = self.tracker.upcoming(limit)
+        left = [name for name in expected if self.due[name] is not None]
+        assert len(coming) == min(limit, len(left))
+        assert {name for name, _ in coming} <= set(left)
+        assert self.tracker.upcoming(limit) == coming
 
     @precondition(lambda self: self.changed)
     @rule(data=st.data(), until=st.sampled_from([None, 0.5, 3.0]))

@@ -1,0 +1,52 @@
+"""The scout: reads, checks and hashes the pictures of a folder that come next, for the daemon that started it.
+
+    python -P -m agent.sources.scout_child IDLE_S PARENT_PID
+
+A request is a line of JSON with the folder's descriptor beside it: `names`, relative to the folder, and the `limits` of
+a picture. The answer is a list of `[name, identity, picture]`, with what `opening.identity` says of the file and the
+fields of a `Picture`. Of what is no whole picture within the limits it says nothing: the daemon looks for itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import astuple
+from typing import Any
+
+from agent.errors import Reject, Wait
+from agent.pictures.inspect import PictureLimits, inspect
+from agent.pictures.replying import confine, requests, say
+from agent.sources.opening import identity, open_below
+
+MEMORY_BYTES = 500_000_000
+NICE = 10  # it saves time where a core is free; where none is, nobody shall wait for it
+
+
+def main(idle_s: float, parent: int) -> None:
+    """Answer requests on standard input until there are no more."""
+    confine(parent, MEMORY_BYTES)
+    os.nice(NICE)
+    with os.fdopen(os.dup(1), "wb") as answers:
+        say(answers, {}, b"")
+        for request, folder in requests(socket.socket(fileno=0), idle_s):
+            found = _reports(f"/proc/self/fd/{folder}", request["names"], PictureLimits(**request["limits"]))
+            os.close(folder)
+            say(answers, {}, json.dumps(found).encode())
+
+
+def _reports(root: str, names: list[str], limits: PictureLimits) -> list[Any]:
+    found: list[Any] = []
+    for name in names:
+        with suppress(Reject, Wait), open_below(root, name) as (descriptor, before):
+            picture = inspect(descriptor, limits)
+            if identity(os.fstat(descriptor)) == identity(before):
+                found.append((name, identity(before), astuple(picture)))
+    return found
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))
