@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))  # the agent of this checkout, wherever another on
 import backlog  # noqa: E402 (needs the path)
 import filming  # noqa: E402 (likewise)
 import parts  # noqa: E402 (likewise)
+import shares  # noqa: E402 (likewise)
 from agents import AgentDaemon  # noqa: E402 (likewise)
 from contest import Arena, Work  # noqa: E402 (likewise)
 from opponent import Sink  # noqa: E402 (likewise)
@@ -41,6 +42,8 @@ def inside(place: Path, *, count: int, million: bool) -> dict[str, float]:
     with Sink() as sink:
         arena = Arena(sink, place, {AgentDaemon.name: 0.0})
         found = parts.encoding(count // 3) | parts.spooling(place / "spool", picture, 2 * count)
+        many = Work(place / "many", make_pictures(place / "many", 5 * count, SIZE), SIZE, workers=2)
+        found |= shares.shares(arena, many)
         if shutil.which("strace"):
             found |= parts.calls(arena, work)
             found |= parts.slow_disk(arena, work)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -192,6 +193,15 @@ class TestNursery:
         )
         ended = subprocess.run([sys.executable, "-c", script], check=True, timeout=10, capture_output=True, text=True)
         assert ended.stdout == f"{['stuck'] * times}\n"
+
+
+def test_a_thread_is_shown_by_its_name() -> None:
+    """Whoever looks with `top -H` sees which thread is busy; a name that is too long is cut."""
+    shown: list[str] = []
+    nursery = Nursery(Stop())
+    nursery.start("camera-förderband-1", lambda: shown.append(Path("/proc/thread-self/comm").read_text()))
+    assert nursery.join(10) == []
+    assert shown == ["camera-förderb\n"]
 
 
 class TestNeighbours:

@@ -10,6 +10,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
 import backlog  # noqa: E402 (needs the path)
+import shares  # noqa: E402 (likewise)
 from agents import Agent, AgentDaemon  # noqa: E402 (likewise)
 from contest import Arena, Work  # noqa: E402 (likewise)
 from opponent import Authority, Sink  # noqa: E402 (likewise)
@@ -145,3 +146,12 @@ def test_system_calls_are_read_from_the_table_of_strace(tmp_path: Path) -> None:
         "100.00    0.000500          83         6         1 total\n"
     )
     assert calls_in(table) == {"fdatasync": 4, "fsync": 2}
+
+
+def test_each_part_of_the_agent_has_its_share(arena: Arena, tmp_path: Path) -> None:
+    """What a picture costs is told apart by threads and children, and none of the parts is forgotten."""
+    work = Work(tmp_path / "many", make_pictures(tmp_path / "many", 150, SIZE), SIZE, workers=2)
+    found = shares.shares(arena, work)
+    assert len(found) == len(shares.SHARES) + 1
+    for part, text in shares.SHARES.items():
+        assert found[f"CPU of a picture, ms: {text}"] > 0, part
