@@ -182,9 +182,10 @@ def _read(descriptor: int, size: int) -> bytes:
 
 
 def _allow_cpu(seconds: int) -> None:
-    """Grant the next request its time; the limit counts from the start of the process."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, resource.RLIM_INFINITY))
+    """Grant the next request its time, as far as the machine does; the limit counts from the start of the process."""
+    used, most = resource.getrusage(resource.RUSAGE_SELF), resource.getrlimit(resource.RLIMIT_CPU)[1]
+    granted = int(used.ru_utime + used.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (granted if most == resource.RLIM_INFINITY else min(granted, most), most))
 
 
 def main(idle_s: float, cpu_s: int, parent: int) -> None:

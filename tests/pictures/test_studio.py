@@ -475,15 +475,18 @@ def test_a_request_may_be_long(shared: PictureChild) -> None:
     assert shared.draw(data, transform=as_it_is(data), boxes=boxes).startswith(b"\x89PNG")
 
 
-def test_a_machine_that_allows_less_memory_still_gets_its_pictures_decoded() -> None:
-    """The child lowers its limit of address space and never asks to raise it, which is refused."""
+@pytest.mark.parametrize(("kind", "most"), [("RLIMIT_AS", 1_400_000_000), ("RLIMIT_CPU", 15)])
+def test_a_machine_that_allows_less_still_gets_its_pictures_decoded(kind: str, most: int) -> None:
+    """The child keeps to a lower limit of memory or time and never asks to raise it, which only root is granted."""
     lines = (
         "import os, resource, cv2, numpy",
-        "resource.setrlimit(resource.RLIMIT_AS, (1_400_000_000, 1_400_000_000))",
+        f"resource.setrlimit(resource.{kind}, ({most}, {most}))",
         "from agent.pictures.studio import PictureChild",
         "child = PictureChild(environment=dict(os.environ))",
         "child.verify(cv2.imencode('.jpg', numpy.zeros((50, 60), numpy.uint8))[1].tobytes())",
         "child.close()",
     )
-    ended = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    plain = ["setpriv", "--bounding-set", "-sys_resource"] if os.geteuid() == 0 else []
+    command = [*plain, sys.executable, "-c", "\n".join(lines)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
