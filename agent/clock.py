@@ -58,12 +58,15 @@ class Stamp:
 ASK_EVERY_S = 1.0
 """How long an answer about the time service holds: to ask the kernel and the disk for each picture costs 50 us."""
 
+STEP_S = 0.1
+"""A wall clock that has moved by more against the boot clock was set since, and is asked about anew."""
+
 
 class SystemClock:
     """The machine's own clocks."""
 
     def __init__(self) -> None:
-        self._asked_at = float("-inf")
+        self._asked_at = self._asked_of = float("-inf")
         self._synchronised: bool | None = None
 
     def wall(self) -> datetime:
@@ -76,11 +79,12 @@ class SystemClock:
 
     def trusted(self) -> bool:
         """Tell whether a time service keeps the wall time, and it is not absurd."""
-        now = self.boot()
-        if now - self._asked_at >= ASK_EVERY_S:
+        wall, now = self.wall(), self.boot()
+        booted = wall.timestamp() - now
+        if now - self._asked_at >= ASK_EVERY_S or abs(booted - self._asked_of) > STEP_S:
             self._synchronised = is_synchronised()
-            self._asked_at = now
-        return is_trusted(self.wall(), synchronised=self._synchronised)
+            self._asked_at, self._asked_of = now, booted
+        return is_trusted(wall, synchronised=self._synchronised)
 
 
 def is_plausible(wall: datetime) -> bool:

@@ -172,6 +172,7 @@ class Daemon:
 
     def _look(self, pipeline: Pipeline, state: StateFile, bulletin: Bulletin) -> None:
         facts = self._facts(pipeline)
+        pipeline.timekeeping.hear(trusted=facts["clock_synchronised"])
         state.write(facts, pipeline.news())  # first: it says why the rest may be impossible
         pipeline.spool.check_place()
         if pipeline.notice_other_processes():

@@ -75,7 +75,7 @@ class Pipeline:
         self.deployer: Deployer | None = None
         self._renewed = False
         self.housekeeping = housekeeping
-        self._timekeeping = timekeeping
+        self.timekeeping = timekeeping
         self._uploaders = uploaders
         self._clerk = clerk
         self._clients = clients
@@ -98,7 +98,7 @@ class Pipeline:
             nursery.start(name, uploader.run, neighbours=True)
         nursery.start("receipts", self._clerk.run, neighbours=True)
         nursery.start("housekeeping", self.housekeeping.run)
-        nursery.start("clock", self._timekeeping.run)
+        nursery.start("clock", self.timekeeping.run)
         for name, work in self.annotating.items():
             nursery.start(name, work)
         if self.checkin is not None:

@@ -134,8 +134,10 @@ def rest(arena: Arena, work: Work) -> dict[str, float]:
 
 
 def _switches(pid: int) -> int:
+    """Return how often a process's threads went to sleep; that others interrupted them is not their doing."""
     tasks = Path(f"/proc/{pid}/task").glob("*/status")
-    return sum(int(number) for task in tasks for number in re.findall(r"ctxt_switches:\s+(\d+)", task.read_text()))
+    count = re.compile(r"^voluntary_ctxt_switches:\s+(\d+)", re.MULTILINE)
+    return sum(int(number) for task in tasks for number in count.findall(task.read_text(encoding="ascii")))
 
 
 def _cpu_s(pid: int) -> float:

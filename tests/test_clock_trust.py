@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent import clock as clocks
 from agent import synchronisation
 from agent.clock import (
+    ASK_EVERY_S,
     LIFETIME,
     RELEASED,
     SystemClock,
@@ -87,6 +89,37 @@ def test_the_kernel_answers_and_nothing_is_set() -> None:
     assert synchronisation._kernel_says() in {True, False, None}
     assert SystemClock().wall() - before < timedelta(seconds=5)
     assert isinstance(SystemClock().trusted(), bool)
+
+
+class MovedClock(SystemClock):
+    """The machine's own clocks, as if somebody moved them."""
+
+    step_s = uptime_s = 0.0
+
+    def wall(self) -> datetime:
+        """Return the wall time that was set."""
+        return super().wall() + timedelta(seconds=self.uptime_s + self.step_s)
+
+    def boot(self) -> float:
+        """Return the uptime."""
+        return super().boot() + self.uptime_s
+
+
+@pytest.mark.parametrize("step_s", [-86_400.0, -0.5, 0.5, 86_400.0, 25 * 365 * 86_400.0])
+def test_an_answer_of_before_the_clock_was_set_does_not_hold(monkeypatch: pytest.MonkeyPatch, step_s: float) -> None:
+    """It holds for a second, but not over a step: who looks right after one gets the answer of then."""
+    asked, clock = list[float](), MovedClock()
+    monkeypatch.setattr(clocks, "is_synchronised", lambda: asked.append(clock.step_s))
+    for _ in range(3):
+        clock.trusted()
+    assert len(asked) == 1
+    clock.step_s = step_s
+    for _ in range(3):
+        clock.trusted()
+    assert len(asked) == 2
+    clock.uptime_s += ASK_EVERY_S  # both clocks went on, as they do
+    clock.trusted()
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize(

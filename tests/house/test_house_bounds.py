@@ -14,7 +14,7 @@ from agent.app.house import House as Builder
 from agent.clock import SystemClock
 from agent.config.environment import parse_environment
 from agent.config.load import load
-from agent.daemon import Daemon
+from agent.daemon import QUIET_S, Daemon
 from agent.service import Notifier, Signals
 from agent.spool.budget import Limits
 from agent.spool.records import Draft
@@ -103,17 +103,19 @@ def test_a_large_picture_is_streamed(tmp_path: Path) -> None:
 
 
 def test_an_idle_agent_is_small_and_sleeps(tmp_path: Path) -> None:
-    """Watching a directory it takes at most 60 MB, and wakes at most twice a second (I8)."""
+    """Watching a directory it takes at most 60 MB, and wakes at most every other second (I8)."""
     with House(tmp_path) as house:
         house.configure(watch=[{"rescan_s": 30}])
         agent = house.run()
         arrive(house.watched / "a.jpg", photograph(0))
         house.settled(1)
-        time.sleep(1.5)  # the look at its own last commit is behind it
-        before = switches(agent)
-        time.sleep(4)
-        woken = (switches(agent) - before) / 4
-        assert woken <= 2.0, woken
+        time.sleep(QUIET_S + 1.5)  # the look at its own last commit is behind it, and nothing has moved since
+        rates = list[float]()
+        while len(rates) < 3 and min(rates, default=1.0) > 0.5:  # the machine's clock may be set, a scan be due
+            before, began = switches(agent), time.monotonic()
+            time.sleep(10)
+            rates.append((switches(agent) - before) / (time.monotonic() - began))
+        assert min(rates) <= 0.5, rates
         assert memory(agent, "VmRSS") <= 60 * MB
         maps = Path(f"/proc/{agent.pid}/maps").read_text(encoding="utf-8")
         assert not re.search(r"cv2|numpy|uvicorn", maps)

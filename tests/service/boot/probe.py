@@ -40,6 +40,17 @@ def reach_argus() -> None:
         client.connect("/tmp/argus_socket")  # noqa: S108 (its name, which NVIDIA chose)
 
 
+def hear_of_a_set_clock() -> None:
+    """Arm a timer that is cancelled when somebody sets the clock, as the agent does."""
+    timer = _LIBC.timerfd_create(0, os.O_CLOEXEC)
+    if timer == -1:
+        raise OSError(ctypes.get_errno(), "timerfd_create")
+    try:
+        call("timerfd_settime", timer, 3, (ctypes.c_long * 4)(0, 0, 2**31 - 1, 0), None)
+    finally:
+        os.close(timer)
+
+
 def setuid_file(folder: Path) -> None:
     """Leave a program that would run as its owner."""
     path = folder / "setuid"
@@ -67,6 +78,7 @@ def attempts(folder: Path) -> dict[str, Callable[[], object]]:
         "setuid file": lambda: setuid_file(folder),
         "realtime priority": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),
         "other personality": lambda: call("personality", PER_LINUX32),
+        "hear of a set clock": hear_of_a_set_clock,
         "open a camera": lambda: os.close(os.open("/dev/video99", os.O_RDWR)),
         "new namespace": lambda: call("unshare", CLONE_NEWUSER),  # the last: there it would have lost its rights
     }

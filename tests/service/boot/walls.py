@@ -18,6 +18,7 @@ PROBE = "/opt/probe.py"
 REPORT = "/var/lib/acusight-agent/probe.json"
 CONTROL = "/root/probe.json"
 CAMERA, NETLINK, ARGUS = "open a camera", "netlink socket", "reach a socket in /tmp"
+CLOCK = "hear of a set clock"
 LISTEN = ("--socket-property=ListenStream=/tmp/argus_socket", "--socket-property=SocketMode=0777")
 REFUSALS = {"EPERM", "EACCES", "EROFS", "ENOENT", "EAFNOSUPPORT"}
 
@@ -32,15 +33,19 @@ def stands_in_walls(box: Appliance) -> str:
     if (walls["Seccomp"], walls["NoNewPrivs"], int(walls["CapBnd"], 16)) != ("2", "1", 0):
         raise Broken(f"the process has {walls}")
     inside, outside = under_the_unit(box), _without(box)
-    camera = inside.pop(CAMERA)
+    camera, clock = inside.pop(CAMERA), inside.pop(CLOCK)
     outside.pop(CAMERA)
+    if clock or outside.pop(CLOCK):
+        raise Broken(f"to hear of a set clock is refused: {clock or 'without the unit too'}")
     open_doors = [name for name, answer in inside.items() if answer not in REFUSALS]
     if open_doors:
         raise Broken(f"not refused: {', '.join(open_doors)}")
     blind = [name for name, answer in outside.items() if answer in REFUSALS]
     if blind:
         raise Broken(f"refused without the unit too, so this proves nothing: {', '.join(blind)}")
-    return f"{len(inside)} of {len(inside)} attempts refused (0 without the unit); {_camera(camera)}"
+    return (
+        f"{len(inside)} of {len(inside)} attempts refused (0 without the unit); a set clock heard of; {_camera(camera)}"
+    )
 
 
 def under_the_unit(box: Appliance) -> dict[str, str]:
