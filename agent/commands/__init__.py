@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from agent import __version__
+from agent import __version__, collector
 from agent.errors import AgentError, Interrupted
 
 VERBS = (
@@ -73,6 +73,7 @@ def group(ctx: click.Context, config: Path | None) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; every failure is one sentence on standard error and an exit code."""
+    collector.put_off()
     try:
         code = group.main(args=arguments, prog_name="acusight-agent", standalone_mode=False)
     except click.exceptions.Exit as request:

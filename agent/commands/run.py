@@ -46,7 +46,7 @@ def run(path: Path | None, *, once: bool, intake: bool = True) -> int:
 
     Raises `Interrupted` where a signal ends a `once` run before it is done.
     """
-    from agent import log
+    from agent import collector, log
     from agent.app.house import House
     from agent.clock import SystemClock
     from agent.config.environment import read_environment
@@ -60,10 +60,9 @@ def run(path: Path | None, *, once: bool, intake: bool = True) -> int:
     def loaded() -> Configuration:
         configuration = load(path, environment)
         House(configuration, environment, clock=clock).check()
-        key = configuration.device_key
-        secrets = (key.get_secret_value(),) if key else ()
-        logging = configuration.settings.log
-        log.configure(logging.level, logging.format, environment=environment, secrets=secrets)
+        secrets = (key.get_secret_value(),) if (key := configuration.device_key) else ()
+        shown = configuration.settings.log
+        log.configure(shown.level, shown.format, environment=environment, secrets=secrets)
         return configuration
 
     def build(configuration: Configuration) -> Pipeline:
@@ -82,6 +81,7 @@ def run(path: Path | None, *, once: bool, intake: bool = True) -> int:
             once=once,
             watch=_progress(stack) if once and sys.stderr.isatty() else lambda _: None,
         )
+        collector.resume()
         quarantined = daemon.run()
     if once and daemon.interrupted:
         raise Interrupted("interrupted", remedy="What was taken waits in the spool.")
