@@ -55,6 +55,7 @@ class Link:
         self._closed: Closed | None = None
         self._window = opening(workers)
         self._under_way = 0
+        self._began: float | None = None  # when the last permit was given
         self._turned_away = False
         self._prober: int | None = None  # the caller that probes
         self._paused_since: str | None = None
@@ -130,13 +131,16 @@ class Link:
             if rest > 0:
                 return rest
             probing = self._state.paused
-            taken = self._prober is not None if probing else self._under_way >= self._window.size
+            # What is kept apart goes one by one: two at each distance would be twice what the server bears.
+            most = 1 if self._state.spacing.seconds else self._window.size
+            taken = self._prober is not None if probing else self._under_way >= most
             if taken:
                 self._turned_away = True
                 return float("inf")
             if probing:
                 self._prober = self._caller()
             self._under_way += 1
+            self._began = self._clock.boot()
             return None
 
     def leave(self) -> None:
@@ -172,6 +176,7 @@ class Link:
                 retry_after_s=retry_after_s,
                 # With several at once it is their number that was too much, and the window sees to that.
                 alone=self._under_way == 1,
+                began=self._began,
             )
             self._state = state = self._timed(before, state)
             if state.paused and not before.paused:
@@ -190,7 +195,7 @@ class Link:
         if state.paused:
             return state
         if not before.paused:
-            return replace(state, open_at=max(state.open_at, before.open_at))
+            return state if state.open_at >= before.open_at else replace(state, open_at=before.open_at)
         if self._prober != self._caller():
             # Sent before the pause began, so it says nothing of the link now: an overloaded server takes some still.
             return replace(before, server_errors=state.server_errors, refused=state.refused)

@@ -44,7 +44,7 @@ LINK = {
     Meaning.REFUSED: Backoff(base_s=60.0, cap_s=900.0, floor_s=10.0),
     Meaning.UNPROVEN: Backoff(base_s=10.0, cap_s=300.0, floor_s=2.0),
     Meaning.WRONG_URL: Backoff(base_s=30.0, cap_s=900.0, floor_s=5.0),
-    Meaning.DENIED: Backoff(base_s=30.0, cap_s=900.0, floor_s=5.0),
+    Meaning.DENIED: Backoff(base_s=30.0, cap_s=450.0, floor_s=5.0),
 }
 RETRY_AFTER_SPREAD = 0.1
 OVERLOAD = frozenset({Meaning.BUSY, Meaning.SERVER_ERROR})
@@ -92,20 +92,28 @@ def after(
     rng: random.Random,
     retry_after_s: float | None = None,
     alone: bool = True,
+    began: float | None = None,
 ) -> LinkState:
-    """Return the link's state after one more result; `alone` says that no other upload went beside it."""
+    """Return the link's state after one more result.
+
+    `alone` says that no other upload went beside it; from when it `began` the distance to the next one is counted, so
+    that slow uploads are not slowed down twice.
+    """
+    spacing, began = state.spacing, now if began is None else began
+    if state.cause in OUTAGES and meaning not in OUTAGES:
+        # It answers: whatever it says, the outage is over for the whole fleet.
+        spacing = spacing.restored(now - state.since)
     if meaning in SETTLED:
-        return _eased(state, now, rng)
+        return _eased(spacing, began, rng)
     if meaning is Meaning.TOO_LARGE:
-        return replace(_eased(state, now, rng), refused=state.refused, server_errors=state.server_errors)
+        return replace(_eased(spacing, began, rng), refused=state.refused, server_errors=state.server_errors)
     state = _lengthen_streak(state, meaning, item_id)
     if meaning in STREAKS and streak(state, meaning) < STREAKS[meaning]:
         # The server answers: whatever paused the link is over, but nothing has succeeded yet.
-        return replace(state, failures=0, open_at=0.0, cause=None, reason="")
+        return replace(state, failures=0, open_at=0.0, cause=None, reason="", spacing=spacing)
     failures = state.failures + 1 if state.cause is meaning else 1
-    spacing = state.spacing
-    if meaning in OVERLOAD and (alone or spacing.spread_s):
-        spacing = spacing.refused()
+    if meaning in OVERLOAD and alone:
+        spacing = spacing.refused(again=state.cause in OVERLOAD)
     delay = max(LINK[meaning].delay(failures, rng), spacing.wait_s(rng))
     if retry_after_s is not None:
         spread = rng.uniform(0.0, RETRY_AFTER_SPREAD * retry_after_s + 1.0)
@@ -119,10 +127,10 @@ def after(
     )
 
 
-def _eased(state: LinkState, now: float, rng: random.Random) -> LinkState:
+def _eased(spacing: Spacing, began: float, rng: random.Random) -> LinkState:
     """Return the state after a success: as good as new, but for the distance that an overloaded server asks for."""
-    spacing = (state.spacing.restored(now - state.since) if state.cause in OUTAGES else state.spacing).taken()
-    return LinkState(open_at=now + spacing.wait_s(rng) if spacing.seconds else 0.0, spacing=spacing)
+    spacing = spacing.taken()
+    return LinkState(open_at=began + spacing.wait_s(rng) if spacing.seconds else 0.0, spacing=spacing)
 
 
 def streak(state: LinkState, meaning: Meaning) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.link import Link
+from agent.platform.answers import Meaning
 
 if TYPE_CHECKING:
     import random
 
     from fleet_world import Device, Heart, Policy
 
-    from agent.platform.answers import Meaning
 
 START_JITTER_S = 5.0
 FIXED_S = 10.0
@@ -20,6 +20,8 @@ CAP_S = 300.0
 
 class AgentPolicy:
     """The agent's `Link`, which asks the agent's `retry` and `concurrency`: nothing of it is written again here."""
+
+    shared = True
 
     def __init__(self, heart: Heart, device: Device, rng: random.Random, workers: int) -> None:
         self._link = Link(
@@ -30,7 +32,11 @@ class AgentPolicy:
             workers=workers,
             caller=lambda: device.caller,
         )
-        self.enter, self.leave = self._link.enter, self._link.leave
+        self.enter = self._link.enter
+
+    def probes(self) -> bool:
+        """Tell whether the key is asked about first, as `drain` does."""
+        return self._link.state.cause is Meaning.DENIED
 
     def told(self, meaning: Meaning) -> None:
         """Hear what became of a request."""
@@ -39,6 +45,8 @@ class AgentPolicy:
 
 class SimplePolicy:
     """Wait after a failure, go on at once after a success; every worker by itself."""
+
+    shared = False
 
     def __init__(self, heart: Heart, device: Device, wait_s: float, cap_s: float) -> None:
         self._heart = heart
@@ -53,8 +61,9 @@ class SimplePolicy:
         left = self._open_at.get(self._device.caller, 0.0) - self._heart.now
         return left if left > 0 else None
 
-    def leave(self) -> None:
-        """Give the permit back unused."""
+    def probes(self) -> bool:
+        """Tell whether the key is asked about first: it is not."""
+        return False
 
     def told(self, meaning: Meaning) -> None:
         """Hear what became of a request."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NETWORK_S = 0.05
+NEVER = float("inf")
 LONGEST_QUEUE_S = 1.0  # a server that has more than this before it answers 503 at once
 
 
@@ -90,12 +90,15 @@ class Server:
 class Policy(Protocol):
     """What a device asks before it sends, and tells afterwards; the agent's `Link`, or what others do."""
 
+    shared: bool
+    """Whether what one worker is told holds for all of them."""
+
     def enter(self) -> float | None:
-        """Return None where a request may be sent, else the seconds to wait; infinite: until rung for."""
+        """Return None where a request may be sent, else the seconds to wait; infinite: until an answer came."""
         ...
 
-    def leave(self) -> None:
-        """Give the permit back unused."""
+    def probes(self) -> bool:
+        """Tell whether the next request is the question whether the key is good again, without a picture."""
         ...
 
     def told(self, meaning: Meaning) -> None:
@@ -104,66 +107,93 @@ class Policy(Protocol):
 
 
 class Device:
-    """One agent: pictures come at even times, and each worker carries one at a time."""
+    """One agent: pictures come at even times, and each worker carries one at a time.
+
+    What a worker that finds nothing to send would do is left out, and workers at rest are looked at together: after
+    every answer, when the next picture is due, and when the wait is over that they were told.
+    """
+
+    __slots__ = (
+        "_coming", "_every_s", "_heart", "_looks_at", "_phase_s", "_prober", "_resting", "_server", "_under_way",
+        "caller", "delivered", "policy",
+    )  # fmt: skip
 
     def __init__(self, heart: Heart, server: Server, *, every_s: float, phase_s: float, workers: int) -> None:
         self._heart = heart
         self._server = server
         self._every_s = every_s
         self._phase_s = phase_s
-        self._parked: deque[int] = deque()
+        self._resting = list(range(workers))
+        self._coming = [Meaning.OFFLINE] * workers
+        self._prober: int | None = None
         self._under_way = 0
-        self._denied = False
+        self._looks_at = NEVER
         self.caller = 0
         self.delivered = 0
         self.policy: Policy
-        self._workers = workers
 
     def start(self, at: float) -> None:
         """Begin to carry."""
-        for worker in range(self._workers):
-            self._heart.at(at, self._step, worker)
+        self._look_at(at)
 
     def ring(self) -> None:
-        """Wake the workers that wait for the link."""
-        while self._parked:
-            self._heart.at(self._heart.now, self._step, self._parked.popleft())
+        """Wake the workers that wait for the link: all that rest look after every answer anyway."""
 
     def captured(self, now: float) -> int:
         """Return how many pictures came up to now."""
         return max(0, int((now - self._phase_s) / self._every_s) + 1) if now >= self._phase_s else 0
 
-    def _step(self, worker: int) -> None:
-        self.caller = worker
-        wait_s = self.policy.enter()
-        if wait_s is not None:
-            if wait_s == float("inf"):
-                self._parked.append(worker)
-            else:
-                self._heart.at(self._heart.now + max(wait_s, 1e-6), self._step, worker)
-            return
-        now, taken = self._heart.now, self.delivered + self._under_way
-        if not self._denied and self.captured(now) <= taken:
-            self.policy.leave()
-            self._heart.at(self._phase_s + taken * self._every_s + 1e-6, self._step, worker)
-            return
-        self._under_way += not self._denied
-        meaning, answer_s = self._server.request()
-        self._heart.at(now + answer_s, self._answered(meaning, probe=self._denied), worker)
+    def _look_at(self, when: float) -> None:
+        if when < self._looks_at:
+            self._looks_at = when
+            self._heart.at(when, self._look, 0)
 
-    def _answered(self, meaning: Meaning, *, probe: bool) -> Callable[[int], None]:
-        def act(worker: int) -> None:
-            self.caller = worker
-            self._under_way -= not probe
-            self._denied = meaning is Meaning.DENIED
-            if probe and not self._denied:
-                # `GET /device/self` said yes: the permit is still held, and the next picture goes with it.
-                self._under_way += 1
-                answer, answer_s = self._server.request()
-                self._heart.at(self._heart.now + answer_s, self._answered(answer, probe=False), worker)
+    def _look(self, _: int) -> None:
+        if self._heart.now == self._looks_at:  # else it was looked at earlier, and is due at another time
+            self._looks_at = NEVER
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Let those who rest send what they may."""
+        now, policy = self._heart.now, self.policy
+        for worker in tuple(self._resting):
+            due = self._phase_s + (self.delivered + self._under_way) * self._every_s
+            if due > now:
+                self._look_at(due)
                 return
-            self.delivered += meaning is Meaning.DELIVERED
-            self.policy.told(meaning)
-            self._step(worker)
+            self.caller = worker
+            wait_s = policy.enter()
+            if wait_s is None:
+                self._resting.remove(worker)
+                self._send(worker)
+                continue
+            if wait_s != NEVER:
+                self._look_at(now + max(wait_s, 1e-6))
+            if policy.shared:
+                return
 
-        return act
+    def _send(self, worker: int) -> None:
+        if self.policy.probes():
+            self._prober = worker
+        self._under_way += 1
+        self._request(worker)
+
+    def _request(self, worker: int) -> None:
+        meaning, answer_s = self._server.request()
+        self._coming[worker] = meaning
+        self._heart.at(self._heart.now + answer_s, self._answered, worker)
+
+    def _answered(self, worker: int) -> None:
+        meaning = self._coming[worker]
+        self.caller = worker
+        if self._prober == worker:
+            self._prober = None
+            if meaning is Meaning.DELIVERED:
+                self._request(worker)  # `GET /device/self` said yes: with the same permit the next picture goes
+                return
+            meaning = Meaning.DENIED  # as `drain` has it: whatever else comes of the question is no yes
+        self._under_way -= 1
+        self.delivered += meaning is Meaning.DELIVERED
+        self.policy.told(meaning)
+        self._resting.append(worker)
+        self._go_on()

@@ -229,7 +229,7 @@ def test_a_refused_key_is_asked_after_without_a_picture(drain: Drain) -> None:
     assert targets[0] == UPLOAD
     assert set(targets[1:]) == {SELF}
     assert drain.refreshed == len(targets) - 1 == drain.link.state.failures - 1
-    assert len(targets) < 40
+    assert len(targets) < 80  # four minutes apart, mostly
     drain.key = "adk_02"
     drain.run(2 * 3600, uploader=uploader)
     assert [request.target for request in drain.server.requests[len(targets) :]] == [SELF, UPLOAD, UPLOAD]

@@ -140,6 +140,35 @@ def test_who_was_under_way_is_not_taken_for_the_probe(link: Link, clock: MovedCl
     assert ended == [False]
 
 
+def test_what_is_kept_apart_goes_one_by_one(link: Link, clock: MovedClock) -> None:
+    """While there is a distance between uploads one at a time may go, however wide the window."""
+    open_wide(link)
+    link.report(Meaning.OFFLINE, "no route")
+    clock.advance(3600)
+    for _ in range(200):
+        rest(link, clock)
+        apart = link.state.paused or link.state.spacing.seconds > 0
+        assert let_through(link, 9) == (1 if apart else link.window.size)
+        link.report(Meaning.DELIVERED, "")
+        for _ in range(8):
+            link.leave()
+    assert not apart
+    assert link.window.size == 8
+
+
+def test_a_distance_is_counted_from_the_last_begin(link: Link, clock: MovedClock) -> None:
+    """Over a slow line the next upload goes as soon as the last one has ended."""
+    link.report(Meaning.OFFLINE, "no route")
+    clock.advance(3600)
+    for took in (1.0, 400.0):
+        assert link.enter() is None
+        clock.advance(took)
+        link.report(Meaning.DELIVERED, "")
+        assert link.state.spacing.seconds > 60
+        assert (link.enter() is None) == (took > 300)
+        rest(link, clock)
+
+
 def test_after_an_outage_a_fleet_is_spread(clock: MovedClock, bell: Bell) -> None:
     """All probes that succeed in the same second are followed by uploads over `start_jitter_s`."""
     waits = []

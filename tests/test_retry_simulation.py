@@ -166,7 +166,7 @@ def test_a_cluster_of_poison_is_set_aside(bad: Meaning) -> None:
     [
         (Meaning.SERVER_ERROR, 60),
         (Meaning.REFUSED, 30),
-        (Meaning.DENIED, 20),
+        (Meaning.DENIED, 26),
         (Meaning.WRONG_URL, 25),
         (Meaning.UNPROVEN, 60),
         (Meaning.BUSY, 60),

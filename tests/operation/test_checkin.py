@@ -105,8 +105,8 @@ def test_it_goes_on_at_its_pace(clock: MovedClock) -> None:
     ("answer", "cause", "most"),
     [
         ({"status_code": 404}, "wrong_url", 26),
-        ({"status_code": 401}, "denied", 22),
-        ({"status_code": 403}, "denied", 22),
+        ({"status_code": 401}, "denied", 34),
+        ({"status_code": 403}, "denied", 34),
         ({"status_code": 400}, "refused", 26),
         ({"status_code": 409}, "duplicate", 60),
         ({"status_code": 413}, "too_large", 60),
