@@ -12,7 +12,7 @@ from agent.concurrency import opening
 from agent.platform.answers import Meaning
 from agent.platform.identity import UNAPPROVED
 from agent.retry import OVERLOAD, SETTLED, LinkState, after
-from agent.spacing import Spacing
+from agent.spacing import CLOSE
 
 if TYPE_CHECKING:
     import random
@@ -102,8 +102,10 @@ class Link:
     def _hold(self, reason: str, seconds: float) -> None:
         with self._lock:
             if self._state.cause is not Meaning.DENIED:
-                open_at = self._clock.boot() + seconds
-                self._state = replace(self._state, cause=Meaning.DENIED, reason=reason, failures=1, open_at=open_at)
+                now = self._clock.boot()
+                self._state = replace(
+                    self._state, cause=Meaning.DENIED, reason=reason, failures=1, open_at=now + seconds, since=now
+                )
 
     def pause(self, since: str | None) -> None:
         """Let uploads rest by hand, whatever the link's own state; None ends that."""
@@ -116,7 +118,8 @@ class Link:
     def hurry(self) -> None:
         """End the wait that is under way, and what keeps uploads apart: a person says that the server bears them."""
         with self._lock:
-            self._state = replace(self._state, open_at=self._clock.boot(), spacing=Spacing())
+            now = self._clock.boot()
+            self._state = replace(self._state, open_at=now, since=now, spacing=CLOSE)
         self._bell.ring()
 
     def enter(self) -> float | None:

@@ -370,6 +370,30 @@ def test_a_person_may_hurry_a_pause(link: Link, bell: Bell) -> None:
     assert link.report(Meaning.BUSY, "later").failures == 2
 
 
+@pytest.mark.parametrize("meaning", [Meaning.OFFLINE, Meaning.DENIED])
+def test_who_is_hurried_is_not_slowed_down_by_what_was_before(link: Link, clock: MovedClock, meaning: Meaning) -> None:
+    """A person who says after an hour's outage that the server bears it gets all pictures, not one in two minutes."""
+    clock.advance(7200)
+    for hurried in (True, False):
+        link.report(meaning, "why")
+        clock.advance(3600)
+        if hurried:
+            link.hurry()
+        assert link.enter() is None
+        assert (link.report(Meaning.DELIVERED, "").spacing.seconds == 0) == hurried
+
+
+def test_an_approval_lets_all_go(link: Link, clock: MovedClock) -> None:
+    """Somebody who has just approved a device watches for its pictures: none waits for a distance."""
+    clock.advance(7200)
+    link.approve("pending")
+    clock.advance(3600)
+    assert link.enter() is None
+    link.approve("approved")
+    assert link.report(Meaning.DELIVERED, "").spacing.seconds == 0
+    assert link.enter() is None
+
+
 def test_hurrying_does_not_end_a_pause_by_hand(link: Link) -> None:
     """Somebody wanted silence: only that somebody ends it."""
     link.pause("2026-03-14T08:15:02Z")
