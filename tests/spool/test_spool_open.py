@@ -11,7 +11,7 @@ from spool_rig import ROOMY, StillClock, check, claim, deliver_all, draft, exami
 
 from agent.errors import SpoolDamaged, SpoolTaken, SpoolUnavailable, Wait
 from agent.spool.ownership import is_owned, owner_note
-from agent.spool.schema import DAMAGED, INDEX
+from agent.spool.schema import DAMAGED, INDEX, PAGE_BYTES
 from agent.spool.spool import Spool
 from agent.workers import Stop
 
@@ -135,7 +135,7 @@ def removed(index: Path) -> None:
 
 def flipped(index: Path) -> None:
     """Damage the pages that hold some items in the middle, which does not show when the file is opened."""
-    pages = [index.read_bytes()[at : at + 2048] for at in range(0, index.stat().st_size, 2048)]
+    pages = [index.read_bytes()[at : at + PAGE_BYTES] for at in range(0, index.stat().st_size, PAGE_BYTES)]
     middle = [f"Z-{number}.jpg".encode() for number in range(100, 120)]
     hit = [page for page in pages if b'{"source' in page and any(name in page for name in middle)]
     assert len(hit) > 3
@@ -183,6 +183,20 @@ def test_a_damaged_index_costs_no_picture(filled: Path, damage: Callable[[Path],
         assert not spool.salvaged
 
 
+def test_an_index_with_other_pages_goes_on(filled: Path) -> None:
+    """A new release makes smaller pages; an index that is there keeps those that it has, and everything in it."""
+    index = sqlite3.connect(filled / INDEX, isolation_level=None)
+    for statement in ("PRAGMA journal_mode = DELETE", "PRAGMA page_size = 4096", "VACUUM"):
+        index.execute(statement)
+    index.close()
+    with own(filled) as spool:
+        assert not spool.salvaged
+        put(spool, draft(b"fresh"))
+        deliver_all(spool)
+        check(filled)
+    assert rows(filled, "PRAGMA page_size") == [(4096,)]
+
+
 def reopen_damaged(directory: Path) -> Spool:
     """Open a damaged spool as a daemon does: where nothing shows at the start, it works until it meets the damage."""
     spool = own(directory)
@@ -210,7 +224,7 @@ def test_what_can_be_read_of_a_damaged_index_is_kept(filled: Path) -> None:
         assert spool.accounts()["cam-1"].delivered == 20
         assert spool.accounts()["cam-1"].dropped == {"changed": 1}
         check(filled)
-    assert (filled / "damaged-00.sqlite3").read_bytes()[:2048] == before[:2048]
+    assert (filled / "damaged-00.sqlite3").read_bytes()[:PAGE_BYTES] == before[:PAGE_BYTES]
 
 
 def test_an_item_with_a_receipt_is_not_salvaged(filled: Path) -> None:
