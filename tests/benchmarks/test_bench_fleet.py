@@ -12,9 +12,10 @@ import structlog
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
-from fleet import SCENARIOS, Outcome, simulate  # noqa: E402 (needs the path)
+import refusals  # noqa: E402 (needs the path)
+from fleet import SCENARIOS, Outcome, simulate  # noqa: E402 (likewise)
 
-from agent.spacing import Spacing  # noqa: E402 (likewise)
+from agent.spacing import MOST_S, Spacing  # noqa: E402 (likewise)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,3 +69,11 @@ def test_a_run_can_be_repeated() -> None:
     """The same seed gives the same figures: whoever doubts one runs it again."""
     first, second = (run("revoked", 20) for _ in range(2))
     assert replace(first, seconds=0) == replace(second, seconds=0)
+
+
+def test_a_server_that_refuses_at_random_is_sent_less_not_nothing() -> None:
+    """Where each refusal is chance, a device goes slower the more there are, and never stops."""
+    rates = [refusals.rate(share, seed=1, hours=1) for share in (0.0, 0.02, 0.1)]
+    assert rates[0] > 4
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 1 / MOST_S
