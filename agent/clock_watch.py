@@ -10,12 +10,14 @@ import ctypes
 import errno
 import os
 import select
-import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Self
 
 import structlog
+
+from agent.libc import LIBC, check
+from agent.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,8 +31,6 @@ FAR_S = 2 ** (8 * ctypes.sizeof(ctypes.c_long) - 1) - 1
 """The last moment that the C library knows: the timer is there to be cancelled, and should not run out."""
 COUNT_BYTES = 8  # what a timer's descriptor gives to read
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
 
 class ClockWatch:
     """A wait that ends with the stop, with `wake`, and when the clock is set; a context manager, for one thread.
@@ -40,67 +40,56 @@ class ClockWatch:
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
-        self._lock = threading.Lock()  # so that nobody wakes a descriptor that is somebody else's by then
-        self._descriptors: tuple[int, int] | None = None
+        self._open: tuple[int, Wakeup] | None = None  # the timer, and what ends a wait besides
+        self._ends = ExitStack()
 
     def __enter__(self) -> Self:
         try:
-            self._descriptors = _descriptors()
+            with ExitStack() as undo:
+                timer = _timer()
+                undo.callback(os.close, timer)
+                bell = undo.enter_context(closing(Wakeup(self._stop)))
+                self._open, self._ends = (timer, bell), undo.pop_all()
         except OSError as error:
             log.debug("clock_not_watched", reason=str(error), consequence="it is looked at every few seconds")
-        self._stop.subscribe(self.wake)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._lock:
-            descriptors, self._descriptors = self._descriptors, None
-        for descriptor in descriptors or ():
-            os.close(descriptor)
+        self._open = None
+        self._ends.close()
 
     @property
     def tells(self) -> bool:
         """Tell whether a wait ends when the clock is set."""
-        return self._descriptors is not None
+        return self._open is not None
 
     def wake(self) -> None:
         """End a wait, or the next one, from any thread."""
-        with self._lock:
-            if self._descriptors is not None:
-                os.eventfd_write(self._descriptors[1], 1)
+        if (opened := self._open) is not None:
+            opened[1].ring()
 
     def wait(self, seconds: float) -> bool:
         """Sleep up to `seconds`; tell whether the clock was set since the last wait."""
-        if self._descriptors is None:
+        if self._open is None:
             self._stop.wait(seconds)
             return False
+        timer, bell = self._open
         poll = select.poll()
-        for descriptor in self._descriptors:
+        for descriptor in (timer, bell.descriptor):
             poll.register(descriptor, select.POLLIN)
         poll.poll(seconds * 1000)
-        timer, bell = self._descriptors
-        with suppress(BlockingIOError):
-            os.eventfd_read(bell)
+        bell.hear()
         return _is_cancelled(timer)
 
 
-def _descriptors() -> tuple[int, int]:
-    """Return those of an armed timer and of a bell."""
-    timer = _timer()
-    try:
-        return timer, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-    except OSError:
-        os.close(timer)
-        raise
-
-
 def _timer() -> int:
-    timer: int = _LIBC.timerfd_create(time.CLOCK_REALTIME, os.O_CLOEXEC | os.O_NONBLOCK)
-    _check(timer)
+    timer: int = LIBC.timerfd_create(time.CLOCK_REALTIME, os.O_CLOEXEC | os.O_NONBLOCK)
+    check(timer)
     times = (ctypes.c_long * 4)(0, 0, FAR_S, 0)  # `struct itimerspec`: no interval, and the moment
     try:
-        _check(_LIBC.timerfd_settime(timer, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, times, None))
+        check(LIBC.timerfd_settime(timer, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, times, None))
     except OSError as error:
         if error.errno != errno.ECANCELED:  # set in this very moment; the timer is armed all the same
             os.close(timer)
@@ -119,9 +108,3 @@ def _is_cancelled(timer: int) -> bool:
             raise
         return True
     return False
-
-
-def _check(result: int) -> None:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

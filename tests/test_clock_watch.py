@@ -124,8 +124,9 @@ class TestWatched:
     def test_children_do_not_inherit_it(self) -> None:
         """Programs that the agent starts get neither the timer nor the bell."""
         with ClockWatch(Stop()) as watch:
-            assert watch._descriptors is not None
-            assert [os.get_inheritable(descriptor) for descriptor in watch._descriptors] == [False, False]
+            assert watch._open is not None
+            timer, bell = watch._open
+            assert [os.get_inheritable(descriptor) for descriptor in (timer, bell.descriptor)] == [False, False]
 
 
 @pytest.mark.parametrize("refused", [False, True], ids=["watched", "looked at"])

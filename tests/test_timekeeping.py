@@ -105,8 +105,8 @@ class House:
 
     def _is_woken(self) -> bool:
         """Tell whether a wake is still to be heard."""
-        assert self.pipeline.timekeeping._watch._descriptors is not None
-        bell = self.pipeline.timekeeping._watch._descriptors[1]
+        assert self.pipeline.timekeeping._watch._open is not None
+        bell = self.pipeline.timekeeping._watch._open[1].descriptor
         told = Path(f"/proc/self/fdinfo/{bell}").read_text(encoding="ascii")
         return re.search(r"^eventfd-count:\s*0$", told, re.MULTILINE) is None
 

@@ -17,8 +17,8 @@ import structlog
 from agent.annotators.answers import MAX_ANSWER_BYTES
 from agent.annotators.program import Program
 from agent.errors import Reopen, Unanswered
-from agent.sources.children import Wakeup
 from agent.sources.grammar import redact
+from agent.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from agent.clock import Clock
-    from agent.sources.children import Wakeup
+    from agent.wakeup import Wakeup
 
 STRIDE = 64 * 1024
 LAST_BREATH_S = 1.0

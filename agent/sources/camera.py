@@ -16,7 +16,6 @@ from agent.annotators.outpost import Glimpse
 from agent.clock import stamp_now
 from agent.errors import Reject, Reopen, Wait
 from agent.frame import Frame, Position
-from agent.sources.children import Wakeup
 from agent.sources.clips import Clip, files
 from agent.sources.feeds import Died, Opened, Pulse, Shot
 from agent.sources.grammar import parse_source
@@ -24,6 +23,7 @@ from agent.sources.opener import Opener
 from agent.sources.patience import Patience
 from agent.sources.plan import CameraPlan
 from agent.sources.report import CameraState, Report
+from agent.wakeup import Wakeup
 
 if TYPE_CHECKING:
     import random

@@ -8,7 +8,6 @@ import math
 import os
 import select
 import subprocess
-import threading
 from collections import deque
 from signal import SIGKILL, SIGTERM
 from typing import TYPE_CHECKING, Self
@@ -21,7 +20,7 @@ from agent.sources.grammar import redact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from agent.workers import Stop
+    from agent.wakeup import Wakeup
 
 log = structlog.get_logger(__name__)
 
@@ -35,27 +34,6 @@ GRACE_S = 0.7
 OBITUARY_S = 0.2
 
 _LONGEST_WORDS = 300
-
-
-class Wakeup:
-    """A file descriptor that turns readable when the stop is set, for those who wait in a poll."""
-
-    def __init__(self, stop: Stop) -> None:
-        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._lock = threading.Lock()
-        self._open = True
-        stop.subscribe(self._ring)
-
-    def _ring(self) -> None:
-        with self._lock:
-            if self._open:
-                os.eventfd_write(self.descriptor, 1)
-
-    def close(self) -> None:
-        """Give the descriptor back; a stop that comes later finds nobody."""
-        with self._lock:
-            self._open = False
-            os.close(self.descriptor)
 
 
 class Child:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from agent.annotators.plan import LookoutPlan
     from agent.clock import Clock
     from agent.pictures.developing import Darkroom
-    from agent.sources.children import Wakeup
     from agent.sources.clips import Clip
     from agent.sources.feeds import Event
     from agent.sources.grammar import Source
     from agent.sources.plan import CameraPlan
+    from agent.wakeup import Wakeup
     from agent.workers import Stop
 
 GRABBER = (sys.executable, "-P", "-m", "agent.sources.grabber")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from agent.errors import BadPicture, Reject, Reopen, Wait
 from agent.pictures.inspect import PictureLimits, inspect
 from agent.pictures.studio import PictureChild
-from agent.sources.children import Wakeup
 from agent.sources.clips import Clip, files
 from agent.sources.feeds import Opened, Pulse, Shot
 from agent.sources.grammar import parse_source
 from agent.sources.opener import Opener
+from agent.wakeup import Wakeup
 from agent.workers import Stop
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.libc import LIBC, check
 from agent.spool.durable import disk_errors, flush, folders_of
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ PROVEN = frozenset({0xEF53, 0x58465342})  # ext4 and xfs, by the number in `stat
 TOO_LONG_S = 0.5
 SHUNNED_S = 60.0
 STATFS_BYTES = 256  # more than any architecture's `struct statfs`, which begins with the kind, a long
-
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Flushing:
@@ -75,16 +74,10 @@ def tells_errors(release: str) -> bool:
 def kind_of_file_system(descriptor: int) -> int:
     """Return the number by which the kernel knows the kind of an open file's file system."""
     said = ctypes.create_string_buffer(STATFS_BYTES)
-    _check(_LIBC.fstatfs(ctypes.c_int(descriptor), said))
+    check(LIBC.fstatfs(ctypes.c_int(descriptor), said))
     return ctypes.c_long.from_buffer(said).value & 0xFFFFFFFF
 
 
 def syncfs(descriptor: int) -> None:
     """Write out the file system of an open file, and wait for it; Python has no call of its own for that."""
-    _check(_LIBC.syncfs(ctypes.c_int(descriptor)))
-
-
-def _check(result: int) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    check(LIBC.syncfs(ctypes.c_int(descriptor)))
