@@ -92,6 +92,7 @@ class DrainParts:
             key=self._key.current,
             transport=Transport(self._context, pace=moved),
             clock=self._clock,
+            vouched=self._spool.vouching.take,
         )
 
     def _uploader(self, name: str, client: Client) -> Uploader:

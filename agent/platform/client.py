@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.clock import Clock
+    from agent.file_state import FileState
     from agent.frame import Item
     from agent.platform.faults import Body
     from agent.platform.transport import Transport
@@ -53,6 +54,7 @@ class Client:
         key: Callable[[], str],
         transport: Transport,
         clock: Clock,
+        vouched: Callable[[int], FileState | None] = lambda _: None,
     ) -> None:
         self._base = base = endpoint.url.rstrip("/")
         self._upload_url = httpx.URL(f"{base}/device/images/upload")
@@ -68,6 +70,7 @@ class Client:
             ]
         )
         self._clock = clock
+        self._vouched = vouched
         waits = {"connect": endpoint.connect_timeout_s, "read": endpoint.timeout_s, "write": endpoint.timeout_s}
         self._extensions = {"timeout": waits}
         self._transport = transport
@@ -85,7 +88,7 @@ class Client:
         no longer the item's, `Wait` when it cannot be read now.
         """
         with opened(item) as descriptor:
-            body = UploadBody(item, descriptor)
+            body = UploadBody(item, descriptor, vouched=self._vouched(item.id))
             if body.length >= MAX_BODY:
                 return Verdict(
                     Meaning.TOO_LARGE, f"{body.length} bytes with its metadata, the platform takes {MAX_BODY}"

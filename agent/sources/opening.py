@@ -24,11 +24,6 @@ class Vanished(Wait):
     """The file is gone, or another one has its name."""
 
 
-def identity(status: os.stat_result) -> tuple[int, int, int, int, int]:
-    """Return what changes when a file's bytes do, whoever writes them and sets its times."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
 @contextmanager
 def open_regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
     """Open a regular file, never a link, a pipe or a device.

@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from agent.file_state import file_state
 from agent.pictures.dialogue import Dialogue
 from agent.pictures.inspect import Picture
-from agent.sources.opening import identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from agent.clock import Clock
+    from agent.file_state import FileState
     from agent.pictures.limits import PictureLimits
     from agent.sources.settle import Sighting
     from agent.workers import Stop
@@ -67,13 +68,13 @@ class Scout:
         self._child: Dialogue | None = None
         self._asked = False
         self._rests_until = float("-inf")
-        self._reports: dict[str, tuple[tuple[int, ...], Picture]] = {}
+        self._reports: dict[str, tuple[FileState, Picture]] = {}
         stop.subscribe(self._abandon)
 
     def report(self, name: str, status: os.stat_result) -> Picture | None:
         """Return what a file was found to be, where it is still the same; None where it has to be looked at."""
         seen, picture = self._reports.pop(name, (None, None))
-        return picture if seen == identity(status) else None
+        return picture if seen == file_state(status) else None
 
     def go_on(self, coming: Sequence[tuple[str, Sighting]]) -> None:
         """Hear of the files that were asked for last, and ask for those that come next, where they are many."""

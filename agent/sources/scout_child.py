@@ -3,7 +3,7 @@
     python -P -m agent.sources.scout_child IDLE_S PARENT_PID
 
 A request is a line of JSON with the folder's descriptor beside it: `names`, relative to the folder, and the `limits` of
-a picture. The answer is a list of `[name, identity, picture]`, with what `opening.identity` says of the file and the
+a picture. The answer is a list of `[name, state, picture]`, with the file's `FileState` and the
 fields of a `Picture`. Of what is no whole picture within the limits it says nothing: the daemon looks for itself.
 """
 
@@ -18,9 +18,10 @@ from dataclasses import astuple
 from typing import Any
 
 from agent.errors import Reject, Wait
+from agent.file_state import file_state
 from agent.pictures.inspect import PictureLimits, inspect
 from agent.pictures.replying import confine, requests, say
-from agent.sources.opening import identity, open_below
+from agent.sources.opening import open_below
 
 MEMORY_BYTES = 500_000_000
 NICE = 10  # it saves time where a core is free; where none is, nobody shall wait for it
@@ -43,8 +44,9 @@ def _reports(root: str, names: list[str], limits: PictureLimits) -> list[Any]:
     for name in names:
         with suppress(Reject, Wait), open_below(root, name) as (descriptor, before):
             picture = inspect(descriptor, limits)
-            if identity(os.fstat(descriptor)) == identity(before):
-                found.append((name, identity(before), astuple(picture)))
+            state = file_state(before)
+            if file_state(os.fstat(descriptor)) == state:
+                found.append((name, state, astuple(picture)))
     return found
 
 

@@ -6,6 +6,7 @@ linked files, then the directories, then the rows. Only then is it an item.
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -15,8 +16,10 @@ from agent.spool import ledger
 from agent.spool.allowance import NoRoom
 from agent.spool.discard import set_aside
 from agent.spool.durable import folders_of, remove
-from agent.spool.records import Opened, Staged, stored_inode, upload_filename
+from agent.spool.filenames import upload_filename
+from agent.spool.records import Opened, Staged, stored_inode
 from agent.spool.rows import item_row
+from agent.spool.vouching import state_adopted
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from agent.spool.losses import Losses
     from agent.spool.records import Draft, Mark
     from agent.spool.shelf import Shelf
+    from agent.spool.vouching import Vouching
     from agent.workers import Bell
 
 SEQUENCE_BLOCK = 256
@@ -54,13 +58,15 @@ class Inbox:
         commits: Commits,
         shelf: Shelf,
         allowance: Allowance,
-        *,
         claims: Claims,
         losses: Losses,
+        vouching: Vouching,
+        *,
         arrived: Bell,
     ) -> None:
         self._commits = commits
         self._claims = claims
+        self._vouching = vouching
         self._shelf = shelf
         self._allowance = allowance
         self._losses = losses
@@ -115,6 +121,9 @@ class Inbox:
         self._allowance.give_back(sum(one.draft.size for one in batch), items=len(batch))
         self._clear_limbo()
         self._claims.make_way(max(one.draft.priority for one in batch))
+        for one in batch:
+            if one.state is not None:
+                self._vouching.vouch(one.id, one.state)
         self._captured(batch)  # before anybody is told: until then the files are there for sure
         self._arrived.ring()
 
@@ -157,8 +166,9 @@ class Inbox:
             draft,
             lambda: self._allowance.check_copy(draft.size, set_aside=draft.size),
         )
+        state = state_adopted(os.fstat(draft.body.descriptor), draft.mark) if copied_because is None else None
         beside = self._shelf.lay_beside(path, draft.sidecar)
-        return Staged(draft, sequence, filename, path, beside, copied_because)
+        return Staged(draft, sequence, filename, path, beside, copied_because, state)
 
     def _settle(self, staged: Staged) -> bool:
         """Take a picture off the list of those that are staged; false where it is not on it any more."""

@@ -17,7 +17,8 @@ from agent.frame import JPEG
 from agent.spool import ledger
 from agent.spool.discard import QUARANTINE_FULL, bound_quarantine
 from agent.spool.durable import remove
-from agent.spool.records import smaller_path, stored_path
+from agent.spool.filenames import smaller_path
+from agent.spool.records import stored_path
 from agent.spool.rows import receipt_row
 from agent.spool.shelf import Shelf
 

@@ -21,16 +21,9 @@ from agent.frame import PRIORITY
 from agent.spool import ledger
 from agent.spool.discard import set_aside
 from agent.spool.durable import disk_errors, remove
+from agent.spool.filenames import SMALLER, parse_filename, smaller_path
 from agent.spool.inbox import INSERT, MARK
-from agent.spool.records import (
-    SMALLER,
-    parse_filename,
-    read_path,
-    smaller_path,
-    stored_inode,
-    stored_path,
-    stored_stamp,
-)
+from agent.spool.records import read_path, stored_inode, stored_path, stored_stamp
 from agent.spool.shelf import FOLDER_ITEMS
 
 if TYPE_CHECKING:

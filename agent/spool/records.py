@@ -6,21 +6,20 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.clock import utc_text
-from agent.frame import EXTENSIONS, PRIORITY, Item, Origin, Position
+from agent.frame import PRIORITY, Item, Origin, Position
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
     from agent.clock import Stamp
+    from agent.file_state import FileState
 
 
-SMALLER = ".small"
 ITEM_COLUMNS = (
     "id, source, filename, path, media_type, size, sha256, metadata, captured_at, attempts, outcome_unknown, "
     "reencoded, origin, beside"
@@ -115,7 +114,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A draft whose bytes have their final name, but no row yet; a link's are flushed with the commit."""
+    """A draft whose bytes have their final name, but no row yet; a link's are flushed with the commit.
+
+    `state` is that of its file where that is known to have the draft's bytes.
+    """
 
     draft: Draft
     id: int
@@ -123,29 +125,12 @@ class Staged:
     path: Path
     beside: Path | None = None
     copied_because: str | None = None
+    state: FileState | None = None
 
     @property
     def linked(self) -> bool:
         """Tell whether the bytes are those of a file that somebody else wrote, and perhaps never flushed."""
         return isinstance(self.draft.body, Opened) and self.copied_because is None
-
-
-def upload_filename(source: str, captured_at: datetime, sequence: int, media_type: str) -> str:
-    """Build `<source>-<UTC to ms>-<sequence>.<ext>`: the one place where the platform keeps source and time."""
-    stamp = utc_text(captured_at).replace("-", "").replace(":", "")
-    return f"{source}-{stamp}-{sequence}.{EXTENSIONS[media_type]}"
-
-
-def parse_filename(name: str) -> tuple[str, datetime, int] | None:
-    """Read source, time and sequence back from an upload filename or a name on the shelf; None where it is none."""
-    stem, _, _ = name.rpartition(".")
-    parts = stem.removesuffix(SMALLER).rsplit("-", 2)
-    try:
-        source, stamp, sequence = parts
-        moment = datetime.strptime(stamp, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
-        return (source, moment, int(sequence)) if source else None
-    except ValueError:
-        return None
 
 
 def origin_text(origin: Origin | None) -> str | None:
@@ -175,16 +160,6 @@ def _origin_of(fields: list[Any]) -> Origin:
         Path(move_to) if move_to else None,
         _origin_of(sidecar) if sidecar else None,
     )
-
-
-def sidecar_path(picture: Path, suffix: str) -> Path:
-    """Return where the link to a picture's sidecar lies: its name begins with the whole name of the picture."""
-    return picture.with_name(f"{picture.name}.sidecar{suffix}")
-
-
-def smaller_path(picture: Path) -> Path:
-    """Return where the smaller JPEG of a picture lies."""
-    return picture.with_name(f"{picture.stem}{SMALLER}.jpg")
 
 
 def stored_inode(inode: int) -> int:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from agent.clock import boot_id, put_right, utc_text
-from agent.spool.records import upload_filename
+from agent.spool.filenames import upload_filename
 
 if TYPE_CHECKING:
     import sqlite3

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from agent.errors import SpoolUnavailable, Wait
 from agent.spool.durable import disk_errors, link_through, make_directory, write_file
+from agent.spool.filenames import parse_filename, sidecar_path
 from agent.spool.flushing import Flushing
-from agent.spool.records import parse_filename, sidecar_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -34,6 +34,7 @@ from agent.spool.salvage import connect_or_salvage
 from agent.spool.schema import connect
 from agent.spool.shelf import Shelf
 from agent.spool.traffic import Traffic
+from agent.spool.vouching import Vouching
 from agent.workers import Bell
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Spool:
         self.max_bytes = limits.max_bytes
         self._quarantine_max_items = limits.quarantine_max_items
         self.arrived = Bell()
+        self.vouching = Vouching(clock)
         self._clock = clock
         make_directory(directory)
         with ExitStack() as ends:
@@ -140,7 +142,8 @@ class Spool:
             clock=clock,
         )
         self.allowance = Allowance(limits, measure=self.usage, room=room, reserve=reserve, clock=clock)
-        self.inbox = Inbox(self._commits, shelf, self.allowance, claims=claims, losses=losses, arrived=self.arrived)
+        books = (claims, losses, self.vouching)
+        self.inbox = Inbox(self._commits, shelf, self.allowance, *books, arrived=self.arrived)
         self.outbox = Outbox(
             self._commits,
             self.reader,

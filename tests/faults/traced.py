@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from spool_driver import ANOTHER, WATCHED, picture
 from verdict import Listener, judge, originals
 
-from agent.spool.records import parse_filename
+from agent.spool.filenames import parse_filename
 
 if TYPE_CHECKING:
     import random

@@ -11,6 +11,7 @@ from wire_rig import make_item, sha, with_metadata
 
 from agent.buffers import PIECE
 from agent.errors import Wait
+from agent.file_state import file_state
 from agent.frame import PNG
 from agent.platform.body import PictureChanged, PictureMissing, UploadBody, opened
 
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     from agent.frame import Item
 
 Parts = dict[str, tuple[bytes | None, bytes]]
+
+
+def settle(path: Path) -> None:
+    """Wait until the kernel's clock gives the next change of a file another time than its last one had."""
+    probe, before = path.with_name("probe"), path.stat().st_ctime_ns
+    while True:
+        probe.write_bytes(b"")
+        if probe.stat().st_ctime_ns > before:
+            return
 
 
 def body_of(item: Item) -> tuple[bytes, UploadBody]:
@@ -118,6 +128,58 @@ def test_a_file_that_changes_under_way_never_completes(tmp_path: Path) -> None:
         item.path.write_bytes(b"\1" * item.size)
         with pytest.raises(PictureChanged):
             list(pieces)
+
+
+def test_a_vouched_file_is_not_hashed_once_more(tmp_path: Path) -> None:
+    """In the state in which it was hashed, a file has the same bytes: what the item's hash says is not asked again."""
+    item = replace(make_item(tmp_path, bytes(3 * PIECE)), sha256=sha(b"another picture"))
+    with opened(item) as descriptor:
+        body = UploadBody(item, descriptor, vouched=file_state(os.fstat(descriptor)))
+        assert len(b"".join(map(bytes, body))) == body.length
+
+
+@pytest.mark.parametrize("size", [100, 3 * PIECE])
+def test_a_vouched_file_rewritten_in_place_never_completes(tmp_path: Path, size: int) -> None:
+    """With its old times put back, the time of its inode tells: then its bytes are looked at."""
+    item = make_item(tmp_path, bytes(size))
+    state = file_state(before := item.path.stat())
+    settle(item.path)
+    item.path.write_bytes(b"\1" * size)
+    os.utime(item.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with opened(item) as descriptor:
+        body = UploadBody(item, descriptor, vouched=state)
+        with pytest.raises(PictureChanged):
+            list(body)
+    assert body.sent < body.length - len(body._tail)
+
+
+def test_a_vouched_file_that_changes_under_way_never_completes(tmp_path: Path) -> None:
+    """Rewritten while it streams, a mixed picture is noticed before its last piece, though nothing was hashed."""
+    item = make_item(tmp_path, bytes(4 * PIECE))
+    settle(item.path)
+    with opened(item) as descriptor:
+        body = UploadBody(item, descriptor, vouched=file_state(os.fstat(descriptor)))
+        pieces = iter(body)
+        next(pieces)
+        next(pieces)
+        item.path.write_bytes(b"\1" * item.size)
+        with pytest.raises(PictureChanged):
+            list(pieces)
+    assert body.sent < body.length - len(body._tail)
+
+
+def test_a_vouched_file_that_loses_a_name_under_way_is_sent(tmp_path: Path) -> None:
+    """Where its owner removes the original meanwhile, the bytes are the same, and that is all that counts."""
+    item = make_item(tmp_path, bytes(4 * PIECE))
+    original = tmp_path / "original.jpg"
+    original.hardlink_to(item.path)
+    settle(item.path)
+    with opened(item) as descriptor:
+        body = UploadBody(item, descriptor, vouched=file_state(os.fstat(descriptor)))
+        pieces = iter(body)
+        first = next(pieces)
+        original.unlink()
+        assert len(first) + sum(map(len, pieces)) == body.length
 
 
 @pytest.mark.parametrize("change", [-1, 1, PIECE])

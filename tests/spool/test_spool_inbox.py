@@ -13,8 +13,9 @@ from agent.clock import SystemClock
 from agent.errors import SpoolFull, SpoolUnavailable, Wait
 from agent.frame import Position
 from agent.spool.budget import OVERHEAD_BYTES, Limits, Usage
+from agent.spool.filenames import parse_filename
 from agent.spool.inbox import SEQUENCE_BLOCK
-from agent.spool.records import Mark, parse_filename
+from agent.spool.records import Mark
 from agent.spool.schema import INDEX
 from agent.spool.spool import Spool
 from agent.workers import Nursery, Stop

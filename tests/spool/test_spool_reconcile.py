@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from agent.errors import SpoolUnavailable
 from agent.frame import Receipt
-from agent.spool.records import upload_filename
+from agent.spool.filenames import upload_filename
 from agent.workers import Stop
 
 if TYPE_CHECKING:

@@ -9,16 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.frame import JPEG, PNG, Origin
-from agent.spool.records import (
-    origin_text,
-    parse_filename,
-    read_origin,
-    read_path,
-    sidecar_path,
-    smaller_path,
-    stored_path,
-    upload_filename,
-)
+from agent.spool.filenames import parse_filename, sidecar_path, smaller_path, upload_filename
+from agent.spool.records import origin_text, read_origin, read_path, stored_path
 
 MOMENT = datetime(2026, 3, 14, 8, 15, 2, 417999, tzinfo=UTC)
 SOURCES = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=40)
