@@ -1,7 +1,8 @@
 """Where a picture's sidecar lies: beside it, in a sister folder of labels, or as a part of a file for all pictures.
 
-Beside the picture it is looked for each time. Whether its folder has a sister, and a file for all, is looked up at most
-twice a second a folder, and when an event tells of it: thousands of pictures in a folder pay for that once.
+Beside the picture it is looked for each time, unless nothing in its folder can be a sidecar, see `BareFolders`. Whether
+the folder has a sister, and a file for all, is looked up at most twice a second, and when an event tells of it:
+thousands of pictures in a folder pay for that once.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from agent.annotations.pairing import LABELS, can_be_shared, sidecar_names, sister_names, sister_of
 from agent.annotations.read import MAX_SIDECAR_BYTES
 from agent.errors import Wait
+from agent.sources.bare import BareFolders
 from agent.sources.listing import sighting, sighting_of
 from agent.sources.opening import Vanished, open_below
 from agent.sources.settle import Sighting
@@ -80,6 +82,7 @@ class Sidecars:
         self._shares = bool(plan.shared) and can_be_shared(plan.formats)
         self._files = SharedFiles(plan)
         self._folders: dict[str, _Folder] = {}
+        self._bare = BareFolders(root, clock)
         self._spent: dict[str, Sighting] = {}
         sister = sister_of(str(root))
         self.sister = None if sister is None else Path(sister)
@@ -142,9 +145,10 @@ class Sidecars:
     def _candidates(self, picture: str) -> Iterator[tuple[_Place, str]]:
         """Yield the places and names of what would be this picture's own sidecar."""
         folder, slash, last = picture.rpartition("/")
-        place = _Place(self._root, f"{folder}{slash}", f"{folder}{slash}") if folder else self._beside
-        for name in sidecar_names(last, self._plan.formats):
-            yield place, name
+        if not self._bare.has(folder):
+            place = _Place(self._root, f"{folder}{slash}", f"{folder}{slash}") if folder else self._beside
+            for name in sidecar_names(last, self._plan.formats):
+                yield place, name
         for sister in self._folder(folder).sisters:
             for name in sister_names(last, self._plan.formats):
                 yield sister, name
