@@ -16,6 +16,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import httpx
@@ -100,31 +101,30 @@ class Connection:
         poll.register(self._sock, select.POLLIN)
         return not poll.poll(0)
 
-    def send(self, pieces: Iterator[bytes], *, more: bool, timeout_s: float, pace: Callable[[int], None]) -> bool:
+    def send(self, head: bytes, pieces: Iterator[bytes], *, timeout_s: float, pace: Callable[[int], None]) -> bool:
         """Send; return false where the server stopped reading, so that its answer may tell why.
 
-        With `more` the kernel holds the first piece back for the second: a packet of its own would cost a small upload
-        a system call at either end, to join them a copy of the picture. Raises `httpx.WriteTimeout` when nothing moved
-        for `timeout_s`, and whatever `pieces` raises.
+        The head goes along with the first piece: a packet of its own would cost a small upload two system calls here
+        and one there, to join them a copy of the picture. Raises `httpx.WriteTimeout` when nothing moved for
+        `timeout_s`, and whatever `pieces` raises.
         """
-        flags = socket.MSG_MORE if more and not isinstance(self._sock, ssl.SSLSocket) else 0
         _limit(self._sock, timeout_s)
-        for piece in pieces:
-            if not self._send(memoryview(piece), flags, pace):
-                return False
-            flags = 0
-        return True
-
-    def _send(self, view: memoryview, flags: int, pace: Callable[[int], None]) -> bool:
-        while view:
+        parts = [memoryview(head), memoryview(next(pieces, b""))]
+        while parts:
             try:
                 with _translated(httpx.WriteError, httpx.WriteTimeout):
-                    count = self._sock.send(view[:STRIDE], flags)
+                    count = self._send(parts)
             except httpx.WriteError:
                 return False
             pace(count)
-            view = view[count:]
+            parts = _rest(parts, count) or [memoryview(piece) for piece in islice(pieces, 1)]
         return True
+
+    def _send(self, parts: list[memoryview]) -> int:
+        if len(parts) == 1 or isinstance(self._sock, ssl.SSLSocket):  # which knows no `sendmsg`
+            return self._sock.send(parts[0][:STRIDE])
+        head, piece = parts
+        return self._sock.sendmsg([head[:STRIDE], piece[: max(0, STRIDE - len(head))]])
 
     def receive(self, method: str, *, timeout_s: float) -> Reply:
         """Return the answer once its head is there; its body shares the deadline of `timeout_s`."""
@@ -147,6 +147,16 @@ class Connection:
         """Close the connection."""
         self._sock.close()
         self._lever.close()
+
+
+def _rest(parts: list[memoryview], count: int) -> list[memoryview]:
+    """Return what is left of the parts when so many bytes of them are gone."""
+    left = []
+    for part in parts:
+        if count < len(part):
+            left.append(part[count:])
+        count = max(0, count - len(part))
+    return left
 
 
 def _parsed(source: _Deadlined, method: str) -> Reply:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import httpx
@@ -69,12 +68,7 @@ class Transport(httpx.BaseTransport):
         pieces = iter(request.stream)  # type: ignore[arg-type]  # ours are synchronous
         first = next(pieces, b"")
         # A body begins with what goes before the picture, which is short; none is one piece alone.
-        whole = connection.send(
-            chain((_head(request) + first,), pieces),
-            more=bool(first),
-            timeout_s=timeouts["write"],
-            pace=self._pace,
-        )
+        whole = connection.send(_head(request) + first, pieces, timeout_s=timeouts["write"], pace=self._pace)
         try:
             reply = connection.receive(request.method, timeout_s=timeouts["read"] if whole else EARLY_ANSWER_S)
         except httpx.TransportError as error:

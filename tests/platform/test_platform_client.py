@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import os
 import socket
 import threading
 import time
@@ -359,13 +360,23 @@ def test_the_environments_proxies_are_not_used(tmp_path: Path, monkeypatch: pyte
     assert (proxy.connections, server.connections) == (0, 1)
 
 
-def test_every_byte_is_paced_in_strides(tmp_path: Path) -> None:
-    """The rate cap and the watchdog see all that goes out, in strides that a slow link still makes in time."""
+@pytest.mark.parametrize("metadata", [2, STRIDE - 700, STRIDE, 600_000])
+@pytest.mark.parametrize("size", [1, 500_000])
+def test_every_byte_is_paced_in_strides(tmp_path: Path, size: int, metadata: int) -> None:
+    """The rate cap and the watchdog see all that goes out, in strides that a slow link still makes in time.
+
+    That holds for what goes before the picture, too, however much it is, and all of it arrives in its order.
+    """
     taken: list[int] = []
-    item = make_item(tmp_path, bytes(500_000))
+    picture = os.urandom(size)
+    item = with_metadata(make_item(tmp_path, picture), "m" * metadata)
     with Server() as server, make_client(server.url, pace=taken.append) as client:
         client.upload(item)
-    assert sum(taken) > 500_000
+    (request,) = server.requests
+    assert request.whole
+    assert b"m" * metadata in request.body
+    assert picture in request.body
+    assert sum(taken) > len(request.body)
     assert max(taken) <= STRIDE
 
 
