@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -135,8 +135,12 @@ def boot_id() -> str:
         return "unknown"
 
 
+@lru_cache(maxsize=64)
 def utc_text(moment: datetime) -> str:
-    """Format an aware time as the contract wants it: `2026-03-14T08:15:02.417Z`, milliseconds, UTC."""
+    """Format an aware time as the contract wants it: `2026-03-14T08:15:02.417Z`, milliseconds, UTC.
+
+    A picture's own time goes into its name, its metadata and its row, and is written once.
+    """
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"

@@ -7,11 +7,11 @@ bytes and metadata on disk, frozen. A `Receipt` is the proof that an item arrive
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from agent.clock import Stamp
     from agent.selection.facts import Look, Verdict
@@ -100,13 +100,18 @@ class Origin:
     `after` is what delivery does to it: `keep`, `delete` or `move` (into `move_to`); its sidecar goes with it.
     """
 
-    path: Path
+    pathname: str
     inode: int
     size: int
     mtime_ns: int
     after: str = "keep"
     move_to: Path | None = None
     sidecar: Origin | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it lies; made when somebody wants it, which costs what all else here does together."""
+        return Path(self.pathname)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ class Item:
     id: int
     source: str
     filename: str
-    path: Path
+    pathname: str
     media_type: str
     size: int
     sha256: str
@@ -130,6 +135,11 @@ class Item:
     reencoded: bool = False
     origin: Origin | None = None
     beside: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the picture lies."""
+        return Path(self.pathname)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,10 +54,10 @@ def details(item: Item) -> dict[str, Any]:
         "media_type": item.media_type,
         "sha256": item.sha256 or None,
         "reencoded": item.reencoded,
-        "path": str(item.path),
-        "present": os.path.lexists(item.path),
+        "path": item.pathname,
+        "present": os.path.lexists(item.pathname),
         "sidecar": str(item.beside) if item.beside else None,
-        "original": str(item.origin.path) if item.origin else None,
+        "original": item.origin.pathname if item.origin else None,
         "after_delivery": item.origin.after if item.origin else None,
         "metadata": _metadata(item.metadata),
     }

@@ -29,7 +29,7 @@ def main(url: str, folder: Path, manifest: Path, ca: Path | None) -> None:
     with Client(Endpoint(url, 5.0, 30.0), key=lambda: KEY, transport=transport, clock=SystemClock()) as client:
         for number, path in enumerate(sorted(folder.iterdir())):
             size, digest = path.stat().st_size, digests[path.name]
-            client.upload(Item(number, "bench", path.name, path, JPEG, size, digest, METADATA, now))
+            client.upload(Item(number, "bench", path.name, str(path), JPEG, size, digest, METADATA, now))
 
 
 if __name__ == "__main__":

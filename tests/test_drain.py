@@ -404,7 +404,7 @@ def adopt(drain: Drain, path: Path) -> None:
         draft = replace(
             memory,
             body=Opened(file.fileno()),
-            origin=Origin(path, *marks, after="delete"),
+            origin=Origin(str(path), *marks, after="delete"),
             mark=Mark(path.name, *marks, memory.sha256),
         )
         drain.spool.inbox.commit([drain.spool.inbox.stage(draft)])

@@ -207,7 +207,7 @@ def test_what_an_earlier_run_left_is_finished_and_tried_again(tmp_path: Path, sp
     original.write_bytes(b"0")
     target.write_text("a file where the folder should be")
     status = original.stat()
-    put(spool, 1, origin=Origin(original, status.st_ino, status.st_size, status.st_mtime_ns, "move", target))
+    put(spool, 1, origin=Origin(str(original), status.st_ino, status.st_size, status.st_mtime_ns, "move", target))
     deliver(spool)
     assert not (target / "a.jpg").exists()
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.frame import JPEG, Item, Receipt
@@ -17,7 +16,7 @@ SEEN = datetime(2026, 3, 14, 8, 15, 2, 417000, tzinfo=UTC)
 
 def staged(source: str) -> Staged:
     """Return a picture on its way in."""
-    return Staged(Draft(source, SEEN, JPEG, 3, "x", "{}", b"abc"), 1, "a.jpg", Path("a.jpg"))
+    return Staged(Draft(source, SEEN, JPEG, 3, "x", "{}", b"abc"), 1, "a.jpg", "a.jpg")
 
 
 def test_a_source_has_its_last_picture_and_its_tempo(clock: MovedClock) -> None:
@@ -72,7 +71,7 @@ def test_the_latest_deliveries_are_kept(clock: MovedClock) -> None:
     """Twenty of them, the latest first, however many there were (I8)."""
     book = Logbook(clock)
     for number in range(100):
-        item = Item(number, "gate", f"{number}.jpg", Path("x"), JPEG, 3, "x", "{}", SEEN)
+        item = Item(number, "gate", f"{number}.jpg", "x", JPEG, 3, "x", "{}", SEEN)
         book.delivered(item, Receipt(number, "delivered", f"img-{number}"))
     told = book.facts()["deliveries"]
     assert [entry["item_id"] for entry in told] == list(range(99, 99 - LATEST, -1))

@@ -167,7 +167,7 @@ def make_item(folder: Path, data: bytes = b"\xff\xd8\xff a picture", *, number: 
     filename = f"cam-1-20260314T081502.417Z-{number}.jpg"
     path = folder / filename
     path.write_bytes(data)
-    return Item(number, "cam-1", filename, path, JPEG, len(data), sha(data), '{"source":"cäm-1"}', SEEN)
+    return Item(number, "cam-1", filename, str(path), JPEG, len(data), sha(data), '{"source":"cäm-1"}', SEEN)
 
 
 def with_metadata(item: Item, metadata: str) -> Item:

@@ -111,7 +111,7 @@ class UploadBody:
 def opened(item: Item) -> Iterator[int]:
     """Open an item's picture for reading, and see at once whether it is still of the right size."""
     try:
-        descriptor = os.open(item.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(item.pathname, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError as error:
         # A watched directory that is not mounted just now hides the pictures that lie in it; it does not lose them.
         if not item.path.parent.parent.is_dir():
@@ -128,7 +128,7 @@ def opened(item: Item) -> Iterator[int]:
 
 
 def _unreadable(item: Item, error: OSError) -> Wait:
-    return Wait(f"cannot read {item.path}: {error.strerror}", remedy="Check that its disk is mounted and sound.")
+    return Wait(f"cannot read {item.pathname}: {error.strerror}", remedy="Check that its disk is mounted and sound.")
 
 
 def _frame(item: Item, boundary: str) -> tuple[bytes, bytes]:

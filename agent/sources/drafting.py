@@ -217,9 +217,9 @@ class Drafter:
     def _marked(self, name: str, seen: Sighting, sidecar: Origin | None) -> Origin:
         plan = self._plan
         text = f"{plan.root}/{name}"
-        # Only a sister folder's name leads up first; a Path is dear enough once.
-        path = Path(os.path.normpath(text) if ".." in name else text)
-        return Origin(path, seen.inode, seen.size, seen.mtime_ns, plan.after, plan.move_to, sidecar)
+        # Only a sister folder's name leads up first.
+        pathname = os.path.normpath(text) if ".." in name else text
+        return Origin(pathname, seen.inode, seen.size, seen.mtime_ns, plan.after, plan.move_to, sidecar)
 
 
 def _link(sidecar: SidecarFile | None) -> OpenedSidecar | None:

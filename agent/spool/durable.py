@@ -21,7 +21,7 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @contextmanager
-def disk_errors(doing: str, path: Path) -> Iterator[None]:
+def disk_errors(doing: str, path: str | Path) -> Iterator[None]:
     """Translate what the file system refuses: no space is `SpoolFull`, anything else `SpoolUnavailable`."""
     try:
         yield
@@ -42,7 +42,7 @@ def fsync_directory(path: Path) -> None:
             os.close(descriptor)
 
 
-def folders_of(paths: Iterable[Path]) -> set[Path]:
+def folders_of(paths: Iterable[str | Path]) -> set[Path]:
     """Return the directories in which files lie: most have the same, and texts are told apart sooner than paths."""
     return {Path(folder) for folder in {str(path).rpartition("/")[0] for path in paths}}
 
@@ -79,7 +79,7 @@ def write_file(temporary: Path, target: Path, pieces: Iterable[bytes]) -> None:
             raise
 
 
-def link_through(descriptor: int, target: Path) -> None:
+def link_through(descriptor: int, target: str | Path) -> None:
     """Give the very file behind `descriptor` a second name, without flushing it.
 
     The link goes through the descriptor, not through the path: whatever is put under the old name meanwhile
@@ -89,7 +89,7 @@ def link_through(descriptor: int, target: Path) -> None:
     os.link(f"/proc/self/fd/{descriptor}", target, src_dir_fd=descriptor, follow_symlinks=True)
 
 
-def flush(path: Path) -> None:
+def flush(path: str | Path) -> None:
     """Make a file's bytes durable; raises `SpoolFull` or `SpoolUnavailable`, and then is never asked again."""
     with disk_errors("flush", path):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -105,7 +105,7 @@ def _write_all(descriptor: int, piece: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def remove(path: Path) -> None:
+def remove(path: str | Path) -> None:
     """Remove a file; one that is gone already is fine."""
-    with disk_errors("remove", path):
-        path.unlink(missing_ok=True)
+    with disk_errors("remove", path), suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 (most are no Path, and need not become one)

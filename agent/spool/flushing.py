@@ -35,7 +35,7 @@ class Flushing:
         self._tells_errors = tells_errors(release)
         self._shunned_until = float("-inf")
 
-    def run(self, pictures: Sequence[Path]) -> set[Path]:
+    def run(self, pictures: Sequence[str | Path]) -> set[Path]:
         """Make pictures' bytes durable; return the folders in which their names are, too.
 
         Raises `SpoolFull` or `SpoolUnavailable`; then none of the pictures may be flushed again.
@@ -45,7 +45,7 @@ class Flushing:
         flushed = {folder for folder in folders if self._flush_all(folder)}
         if not together or flushed != folders:
             for picture in pictures:
-                if picture.parent not in flushed:
+                if Path(picture).parent not in flushed:
                     flush(picture)
         return flushed
 

@@ -109,8 +109,8 @@ class Inbox:
             return
         ours = [one for one in batch if self._settle(one)]
         try:
-            flushed = self._shelf.flush([one.path for one in ours if one.linked])
-            folders = folders_of(one.path for one in batch) - flushed
+            flushed = self._shelf.flush([one.pathname for one in ours if one.linked])
+            folders = folders_of(one.pathname for one in batch) - flushed
             self._commits.run(lambda connection: self._insert(connection, batch, ours), folders)
         except Wait:
             # The rows may still be in the journal and come back after a power cut, so the files must outlive them:
@@ -179,7 +179,7 @@ class Inbox:
 
     def _give_up(self, staged: Staged) -> None:
         self._allowance.give_back(staged.draft.size)
-        _remove_quietly(staged.path, staged.beside)
+        _remove_quietly(staged.pathname, staged.beside)
 
     def _insert(self, connection: sqlite3.Connection, batch: Sequence[Staged], ours: Sequence[Staged]) -> None:
         if len(ours) < len(batch):
@@ -217,7 +217,7 @@ class Inbox:
             self._give_up(staged)
 
 
-def _remove_quietly(*paths: Path | None) -> None:
+def _remove_quietly(*paths: str | Path | None) -> None:
     """Remove files that no row names; what the disk refuses now, the next start finds and removes."""
     for path in paths:
         if path is not None:

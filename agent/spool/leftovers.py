@@ -55,7 +55,7 @@ class Leftovers:
         beside = stored_path(item.beside, self._root) if item.beside else None
         connection.execute(
             "INSERT INTO leftover(item_id, path, origin, beside) VALUES (?, ?, ?, ?)",
-            (item.id, stored_path(item.path, self._root), origin_text(origin), beside),
+            (item.id, stored_path(item.pathname, self._root), origin_text(origin), beside),
         )
         self.forget(connection)
         return True
@@ -81,7 +81,7 @@ class Leftovers:
             with suppress(Wait):
                 self._commits.run(self.forget)
 
-    def remove(self, item_id: int, paths: tuple[Path | None, ...], origin: Origin | None) -> bool:
+    def remove(self, item_id: int, paths: tuple[str | Path | None, ...], origin: Origin | None) -> bool:
         """Remove an ended item's files, and its original where there is one to remove; tell whether they are gone."""
         try:
             # The spool's own files first: an original that refuses to go must not keep them, uncounted.

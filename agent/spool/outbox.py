@@ -7,6 +7,7 @@ files until they are gone. What has to be recorded is recorded on a full disk, t
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from agent.clock import Clock
     from agent.frame import Item, Origin, Receipt
@@ -134,12 +134,14 @@ class Outbox:
 
         # Without a receipt of its own nothing goes: whoever settled an item meanwhile sees to its files.
         for item in self._record(settle):
-            self._sweep(item.id, (item.path, item.beside), item.origin)
+            self._sweep(item.id, (item.pathname, item.beside), item.origin)
         self._leftovers.forget_taken_away()
         self._unclaim(*(item for item, _ in batch))
 
     def _enter_receipt(self, connection: sqlite3.Connection, item: Item, receipt: Receipt) -> bool:
-        ended = self._leftovers.end(connection, item, item.origin)
+        # An original that stays is none of those that may still lie there though they should not.
+        origin = None if item.origin is None or item.origin.after == "keep" else item.origin
+        ended = self._leftovers.end(connection, item, origin)
         if ended:
             reason = ledger.DUPLICATE if receipt.result == ledger.DUPLICATE else ""
             ledger.count(connection, item.source, ledger.DELIVERED, item.size, reason=reason)
@@ -157,7 +159,7 @@ class Outbox:
 
         if self._record(settle):
             log.warning("item_dropped", item=item.id, filename=item.filename, source=item.source, reason=reason)
-            self._sweep(item.id, (item.path, item.beside), None)
+            self._sweep(item.id, (item.pathname, item.beside), None)
         self._unclaim(item)
 
     def defer(self, item: Item, until: float, *, spend: bool = True) -> None:
@@ -187,7 +189,7 @@ class Outbox:
         Raises `SpoolFull` where the disk has no room for both at once; then the item is as it was.
         """
         self._admit_copy(len(data))
-        path = Shelf(self._root).write(item.id, smaller_path(item.path).name, data)
+        path = Path(Shelf(self._root).write(item.id, smaller_path(item.path).name, data))
 
         def settle(connection: sqlite3.Connection) -> bool:
             changed = connection.execute(
@@ -240,7 +242,7 @@ class Outbox:
         """Finish what earlier runs recorded but did not get to: remove files whose end is durable."""
         return self._leftovers.sweep()
 
-    def _sweep(self, item_id: int, paths: tuple[Path | None, ...], origin: Origin | None) -> None:
+    def _sweep(self, item_id: int, paths: tuple[str | Path | None, ...], origin: Origin | None) -> None:
         self._leftovers.remove(item_id, paths, origin)
 
     def _record(self, settle: Callable[[sqlite3.Connection], T]) -> T:

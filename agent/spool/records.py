@@ -122,10 +122,15 @@ class Staged:
     draft: Draft
     id: int
     filename: str
-    path: Path
+    pathname: str
     beside: Path | None = None
     copied_because: str | None = None
     state: FileState | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the picture lies."""
+        return Path(self.pathname)
 
     @property
     def linked(self) -> bool:
@@ -141,7 +146,7 @@ def origin_text(origin: Origin | None) -> str | None:
 def _origin_list(origin: Origin) -> list[object]:
     move_to = str(origin.move_to) if origin.move_to else None
     sidecar = _origin_list(origin.sidecar) if origin.sidecar else None
-    return [str(origin.path), origin.inode, origin.size, origin.mtime_ns, origin.after, move_to, sidecar]
+    return [origin.pathname, origin.inode, origin.size, origin.mtime_ns, origin.after, move_to, sidecar]
 
 
 def read_origin(text: str | None) -> Origin | None:
@@ -152,7 +157,7 @@ def read_origin(text: str | None) -> Origin | None:
 def _origin_of(fields: list[Any]) -> Origin:
     path, inode, size, mtime_ns, after, move_to, sidecar = fields
     return Origin(
-        Path(path),
+        path,
         inode,
         size,
         mtime_ns,
@@ -172,7 +177,7 @@ def read_inode(stored: int) -> int:
     return stored % 2**64
 
 
-def stored_path(path: Path, root: Path) -> bytes:
+def stored_path(path: str | Path, root: Path) -> bytes:
     """Write a path for the index: relative to the spool where it lies in it."""
     return os.fsencode(str(path).removeprefix(f"{root}/"))
 
@@ -184,8 +189,13 @@ def stored_stamp(stamp: Stamp | None) -> tuple[str | None, float | None, bool | 
 
 def read_path(stored: bytes, root: Path) -> Path:
     """Read what `stored_path` wrote."""
+    return Path(read_pathname(stored, root))
+
+
+def read_pathname(stored: bytes, root: Path) -> str:
+    """Read what `stored_path` wrote, as text."""
     name = os.fsdecode(stored)
-    return Path(name if name.startswith("/") else f"{root}/{name}")
+    return name if name.startswith("/") else f"{root}/{name}"
 
 
 def read_item(row: sqlite3.Row, root: Path) -> Item:
@@ -220,7 +230,7 @@ def item_of(values: Sequence[Any], root: Path) -> Item:
         item_id,
         source,
         filename,
-        read_path(path, root),
+        read_pathname(path, root),
         media_type,
         size,
         sha256,

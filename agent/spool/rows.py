@@ -23,7 +23,7 @@ def item_row(staged: Staged, root: Path) -> tuple[object, ...]:
         staged.id,
         draft.source,
         staged.filename,
-        stored_path(staged.path, root),
+        stored_path(staged.pathname, root),
         draft.media_type,
         draft.size,
         draft.sha256,
@@ -52,5 +52,5 @@ def receipt_row(item: Item, receipt: Receipt, delivered_at: datetime) -> tuple[o
         item.outcome_unknown,
         utc_text(item.captured_at),
         utc_text(delivered_at),
-        os.fsencode(item.origin.path) if item.origin else None,
+        os.fsencode(item.origin.pathname) if item.origin else None,
     )

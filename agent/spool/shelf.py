@@ -74,15 +74,15 @@ class Shelf:
                     return max(found) + 1
         return 1
 
-    def write(self, sequence: int, filename: str, data: bytes) -> Path:
+    def write(self, sequence: int, filename: str, data: bytes) -> str:
         """Write a picture from memory."""
         target = self._place(self.items, sequence, filename)
-        write_file(self.temporary / filename, target, (data,))
+        write_file(self.temporary / filename, Path(target), (data,))
         return target
 
     def adopt(
         self, sequence: int, filename: str, opened: Opened, draft: Draft, before_copy: Callable[[], None]
-    ) -> tuple[Path, str | None]:
+    ) -> tuple[str, str | None]:
         """Take over a checked file; return its place, and why it had to be copied where it was.
 
         Raises `Wait` when the copied bytes are no longer those that were seen, and what `before_copy` raises.
@@ -90,15 +90,15 @@ class Shelf:
         target = self._place(self.items, sequence, filename)
         because = REWRITTEN if opened.copy else self._doubt or _link(opened.descriptor, target)
         if because is not None and opened.hidden is not None and because == REFUSALS[errno.EXDEV]:
-            target = opened.hidden / target.parent.name / filename
+            target = f"{opened.hidden}/{_folder(sequence)}/{filename}"
             because = _link_beside(opened.descriptor, target)
         if because is not None:
             before_copy()
             target = self._place(self.items, sequence, filename)
-            write_file(self.temporary / filename, target, _same(opened.descriptor, draft, filename))
+            write_file(self.temporary / filename, Path(target), _same(opened.descriptor, draft, filename))
         return target, because
 
-    def flush(self, pictures: Sequence[Path]) -> set[Path]:
+    def flush(self, pictures: Sequence[str | Path]) -> set[Path]:
         """Make linked pictures' bytes durable, before their rows commit; return the folders flushed along with them.
 
         Done for a whole batch at once, behind all its links: each link changes its file's inode, and the first flush
@@ -111,7 +111,7 @@ class Shelf:
             self._doubt = UNFLUSHED
             raise
 
-    def lay_beside(self, picture: Path, sidecar: OpenedSidecar | None) -> Path | None:
+    def lay_beside(self, picture: str, sidecar: OpenedSidecar | None) -> Path | None:
         """Link a sidecar beside its picture, or write its part of one.
 
         Only salvage reads it, so a refusal costs nothing now, and a part is not flushed: it is a second copy of what
@@ -119,7 +119,7 @@ class Shelf:
         """
         if sidecar is None:
             return None
-        beside = sidecar_path(picture, sidecar.suffix)
+        beside = sidecar_path(Path(picture), sidecar.suffix)
         try:
             if sidecar.descriptor is None:
                 beside.write_bytes(sidecar.content)
@@ -129,30 +129,34 @@ class Shelf:
             return None
         return beside
 
-    def _place(self, base: Path, sequence: int, filename: str) -> Path:
-        folder = f"{base}/{sequence // FOLDER_ITEMS:06d}"  # joined by hand: a Path each costs as much as the link
+    def _place(self, base: Path, sequence: int, filename: str) -> str:
+        folder = f"{base}/{_folder(sequence)}"  # joined by hand: a Path each costs as much as the link
         if not os.path.isdir(folder):  # noqa: PTH112 (so does this)
             make_directory(Path(folder))
-        return Path(f"{folder}/{filename}")
+        return f"{folder}/{filename}"
 
 
-def _link(descriptor: int, target: Path) -> str | None:
+def _folder(sequence: int) -> str:
+    return f"{sequence // FOLDER_ITEMS:06d}"
+
+
+def _link(descriptor: int, target: str) -> str | None:
     """Link the open file to `target`; return what a person can do where links are refused for good."""
     with disk_errors("link the picture to", target):
         try:
             link_through(descriptor, target)
         except OSError as error:
             if error.errno == errno.ENOENT and os.fstat(descriptor).st_nlink == 0:
-                raise Wait(f"the file was replaced while it was adopted as {target.name}") from error
+                raise Wait(f"the file was replaced while it was adopted as {target.rpartition('/')[2]}") from error
             if error.errno not in REFUSALS:
                 raise
             return REFUSALS[error.errno]
     return None
 
 
-def _link_beside(descriptor: int, target: Path) -> str | None:
+def _link_beside(descriptor: int, target: str) -> str | None:
     try:
-        make_directory(target.parent)
+        make_directory(Path(target).parent)
     except SpoolUnavailable as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno in REFUSALS:

@@ -137,7 +137,7 @@ class Desk:
                 sha(kept),
                 "{}",
                 body,
-                origin=Origin(spelled or path, status.st_ino, status.st_size, status.st_mtime_ns),
+                origin=Origin(str(spelled or path), status.st_ino, status.st_size, status.st_mtime_ns),
                 mark=Mark(name, status.st_ino, status.st_size, status.st_mtime_ns, sha(data)),
             )
             spool.inbox.commit([spool.inbox.stage(one)])

@@ -61,7 +61,7 @@ def _trust_again(spool: Spool) -> None:
     shelf = spool.inbox._shelf
     flush = shelf.flush
 
-    def forget(pictures: Sequence[Path]) -> set[Path]:
+    def forget(pictures: Sequence[str | Path]) -> set[Path]:
         try:
             return flush(pictures)
         finally:

@@ -86,7 +86,9 @@ def test_a_file_taken_aside_is_not_mistaken_for_an_earlier_one(tmp_path: Path) -
     aside.with_name("earlier.jpg").write_bytes(b"earlier")
     earlier = origin_of(tmp_path / "earlier.jpg")
     (tmp_path / "earlier.jpg").unlink()
-    assert not finish(type(earlier)(earlier.path, later.inode, earlier.size, earlier.mtime_ns, "delete", None, None))
+    assert not finish(
+        type(earlier)(earlier.pathname, later.inode, earlier.size, earlier.mtime_ns, "delete", None, None)
+    )
     assert [found.name for found in tmp_path.iterdir()] == [aside.name]
     assert finish(later)
     assert list(tmp_path.iterdir()) == []

@@ -94,7 +94,7 @@ def staged(path: Path, data: bytes | None, source: str = "gate", size: int = 3) 
     """Return a picture on its way in, in memory or as a file."""
     seen = datetime(2026, 3, 14, 8, 15, 2, 417000, tzinfo=UTC)
     body = Opened(-1) if data is None else data
-    return Staged(Draft(source, seen, JPEG, size, "x", '{"a": 1}', body), 1, "a.jpg", path)
+    return Staged(Draft(source, seen, JPEG, size, "x", '{"a": 1}', body), 1, "a.jpg", str(path))
 
 
 def test_the_last_picture_is_kept_and_replaced_now_and_then(tmp_path: Path, clock: MovedClock) -> None:

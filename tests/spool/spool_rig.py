@@ -143,7 +143,7 @@ def origin_of(path: Path, *, after: str = "delete", move_to: Path | None = None,
     """Describe a watched file by its marks."""
     status = path.stat()
     beside = origin_of(sidecar, after=after, move_to=move_to) if sidecar else None
-    return Origin(path, status.st_ino, status.st_size, status.st_mtime_ns, after, move_to, beside)
+    return Origin(str(path), status.st_ino, status.st_size, status.st_mtime_ns, after, move_to, beside)
 
 
 def put(spool: Spool, *drafts: Draft) -> list[Staged]:

@@ -63,9 +63,9 @@ def test_an_origin_survives_its_row_whatever_its_name(
 ) -> None:
     """An origin is read back equal, also where its name is no UTF-8."""
     path = Path("/captures") / os.fsdecode(name)
-    sidecar = Origin(path.parent / "side", 3, 4, 5, "move") if with_sidecar else None
+    sidecar = Origin(str(path.parent / "side"), 3, 4, 5, "move") if with_sidecar else None
     target = Path("/done") / os.fsdecode(move_to) if move_to else None
-    origin = Origin(path, 2**63, 12, 1_773_476_102_417_000_123, "move", target, sidecar)
+    origin = Origin(str(path), 2**63, 12, 1_773_476_102_417_000_123, "move", target, sidecar)
     text = origin_text(origin)
     assert text is not None
     text.encode()  # SQLite takes UTF-8 alone

@@ -74,7 +74,7 @@ def test_a_watched_file_is_adopted_without_writing_its_bytes(spool: Spool, tmp_p
 
 def test_a_picture_of_a_camera_is_written_once(spool: Spool) -> None:
     """Bytes from memory lie under their upload name, and no temporary stays."""
-    item_file = Shelf(spool.directory).write(1234, "cam-1.jpg", b"picture")
+    item_file = Path(Shelf(spool.directory).write(1234, "cam-1.jpg", b"picture"))
     assert item_file == spool.directory / "items/000001/cam-1.jpg"
     assert pictures(spool) == [item_file]
 
