@@ -19,7 +19,7 @@ from agent.spool.durable import folders_of, remove
 from agent.spool.filenames import upload_filename
 from agent.spool.records import Opened, Staged, stored_inode
 from agent.spool.rows import item_row
-from agent.spool.vouching import state_adopted
+from agent.spool.vouching import state_adopted, state_written
 
 if TYPE_CHECKING:
     import sqlite3
@@ -158,7 +158,8 @@ class Inbox:
         filename = upload_filename(draft.source, draft.captured_at, sequence, draft.media_type)
         if isinstance(draft.body, bytes):
             path = self._shelf.write(sequence, filename, draft.body)
-            return Staged(draft, sequence, filename, path, self._shelf.lay_beside(path, draft.sidecar))
+            beside = self._shelf.lay_beside(path, draft.sidecar)
+            return Staged(draft, sequence, filename, path, beside, state=state_written(path))
         path, copied_because = self._shelf.adopt(
             sequence,
             filename,
@@ -166,7 +167,8 @@ class Inbox:
             draft,
             lambda: self._allowance.check_copy(draft.size, set_aside=draft.size),
         )
-        state = state_adopted(os.fstat(draft.body.descriptor), draft.mark) if copied_because is None else None
+        linked = copied_because is None
+        state = state_adopted(os.fstat(draft.body.descriptor), draft.mark) if linked else state_written(path)
         beside = self._shelf.lay_beside(path, draft.sidecar)
         return Staged(draft, sequence, filename, path, beside, copied_because, state)
 

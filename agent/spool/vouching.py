@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent.file_state import FileState, file_state
@@ -44,13 +45,28 @@ class Vouching:
             return state if self._clock.boot() < until else None
 
 
+def state_written(pathname: str) -> FileState | None:
+    """Return the state of a file that the spool has just written itself, and nobody else writes into."""
+    with suppress(OSError):
+        status = os.lstat(pathname)
+        return file_state(status) if _tells(status) else None
+    return None
+
+
 def state_adopted(status: os.stat_result, mark: Mark | None) -> FileState | None:
     """Return the state of a file that was hashed at its `mark`, and has got another name since; None where it is open.
 
-    Another name changes the time of the inode alone. Only a disk's file system, which this kernel writes by itself, is
-    taken at its word: what has no device of its own may be written by other machines, and be told late.
+    Another name changes the time of the inode alone.
     """
-    if mark is None or not os.major(status.st_dev):
+    if mark is None or not _tells(status):
         return None
     same = (status.st_ino, status.st_size, status.st_mtime_ns) == (mark.inode, mark.size, mark.mtime_ns)
     return file_state(status) if same and status.st_ctime_ns - status.st_mtime_ns > TICK_NS else None
+
+
+def _tells(status: os.stat_result) -> bool:
+    """Tell whether a file lies on a disk's own file system, which this kernel alone writes.
+
+    What has no device of its own may be written by other machines, and be told late.
+    """
+    return os.major(status.st_dev) != 0

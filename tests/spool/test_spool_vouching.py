@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from spool_rig import adopted, claim, draft, own, put
 
 from agent.file_state import FileState, file_state
 from agent.spool.records import Mark
-from agent.spool.vouching import KEPT, TICK_NS, VOUCHED_S, Vouching, state_adopted
+from agent.spool.vouching import KEPT, TICK_NS, VOUCHED_S, Vouching, state_adopted, state_written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,8 +100,23 @@ def test_a_linked_picture_is_vouched_for_by_its_state_in_the_spool(tmp_path: Pat
         assert spool.vouching.take(item.id) == file_state(item.path.stat())
 
 
-def test_what_the_spool_wrote_itself_is_not_vouched_for(tmp_path: Path, clock: MovedClock) -> None:
-    """A picture that came from memory is read once more: what the disk made of it nobody has seen."""
-    with own(tmp_path / "spool", clock=clock) as spool:
-        put(spool, draft(b"a picture"))
-        assert spool.vouching.take(claim(spool).id) is None
+@pytest.mark.parametrize("copied", [False, True])
+def test_what_the_spool_wrote_itself_is_vouched_for(tmp_path: Path, clock: MovedClock, *, copied: bool) -> None:
+    """What came from memory, or was copied, was hashed meanwhile, and nobody else writes into its file."""
+    source = tmp_path / "a.jpg"
+    source.write_bytes(b"a picture")
+    with own(tmp_path / "spool", clock=clock) as spool, adopted(source, copy=True) as one:
+        put(spool, one if copied else draft(b"a picture"))
+        item = claim(spool)
+        assert spool.vouching.take(item.id) == file_state(item.path.stat())
+
+
+def test_what_is_not_there_any_more_is_not_vouched_for(tmp_path: Path) -> None:
+    """Whatever became of a file that was written a moment ago, the upload finds it out, as ever."""
+    assert state_written(str(tmp_path / "gone.jpg")) is None
+
+
+def test_a_file_system_in_memory_is_not_taken_at_its_word() -> None:
+    """What has no device of its own may be another machine's; its files are read again."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        assert state_written(file.name) is None
