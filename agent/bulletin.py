@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.clock import Clock
-    from agent.config.load import Configuration
+    from agent.config.configuration import Configuration
     from agent.device import Device
     from agent.pipeline import Pipeline
     from agent.spool.ledger import Account

@@ -10,7 +10,7 @@ import structlog
 from agent import __version__
 from agent.bulletin import Bulletin
 from agent.ending import Remaining, is_over
-from agent.errors import AgentError, ConfigError, SpoolDamaged, Wait
+from agent.errors import AgentError, ConfigError, Interrupted, SpoolDamaged, Wait
 from agent.hush import Hush
 from agent.service import watchdog_interval_s
 from agent.spool.place import SpoolFailing, SpoolReplaced
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.clock import Clock
+    from agent.config.configuration import Configuration
     from agent.config.environment import Environment
-    from agent.config.load import Configuration
     from agent.pipeline import Pipeline
     from agent.service import Notifier, Signals
 
@@ -196,7 +196,9 @@ class Daemon:
     def _take_new_configuration(self) -> bool:
         try:
             configuration = self._reload()
-        except ConfigError as error:
+        except Interrupted:
+            return False  # by a stop, which the next look finds
+        except (ConfigError, Wait) as error:
             log.error("configuration_refused", reason=str(error), consequence="the old one goes on")
             self._notifier.ready()
             return False

@@ -9,7 +9,7 @@ from agent.errors import ConfigError
 from agent.platform.key import KeyHolder
 
 if TYPE_CHECKING:
-    from agent.config.load import Configuration
+    from agent.config.configuration import Configuration
 
 
 def key_holder(configuration: Configuration) -> KeyHolder:

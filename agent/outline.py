@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agent.config.derived import period_of, tariff_of
 from agent.tariff import Tariff
 from agent.timetable import Line
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from agent.config.load import Configuration
+    from agent.config.configuration import Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,8 @@ def outline_of(configuration: Configuration) -> Outline:
         max_bytes=settings.spool.max_bytes,
         max_items=settings.spool.max_items,
         min_free_bytes=settings.spool.min_free_bytes,
-        tariff=settings.upload.tariff(),
-        cameras={one.name: round(1 / one.period_s, 4) if one.period_s > 0 else None for one in settings.camera},
+        tariff=tariff_of(settings.upload),
+        cameras={one.name: round(1 / pace, 4) if (pace := period_of(one)) > 0 else None for one in settings.camera},
         folders={one.name: str(one.path) for one in settings.watch},
     )
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent.annotations.plan import AnnotationPlan
-from agent.config.annotations import AUTO
+from agent.annotations.plan import AUTO, AnnotationPlan
 from agent.config.class_names import read_classes
+from agent.config.derived import period_of, rule_name, weekly_hours
+from agent.selection.plan import ALWAYS, HIGHEST, NOVEL, Rule, SelectPlan
 from agent.sources.drafting import WatchPlan
 from agent.sources.plan import CameraPlan
 from agent.spool.budget import Limits, Policy
 
 if TYPE_CHECKING:
-    from agent.config.selection import SelectSettings
+    from agent.config.selection import RuleSettings, SelectSettings
     from agent.config.settings import EncodeSettings, Settings, SpoolSettings
     from agent.config.sources import CameraSettings, WatchSettings
-    from agent.selection.plan import SelectPlan
 
 
 def watch_plan(watch: WatchSettings, select: SelectPlan | None = None) -> WatchPlan:
@@ -58,8 +58,42 @@ def annotation_plan(watch: WatchSettings) -> AnnotationPlan:
 
 def select_plan(source: WatchSettings | CameraSettings, select: SelectSettings) -> SelectPlan | None:
     """Return how a source's pictures are chosen; None where all of them are worth the link."""
-    plan = select.plan(source.name, source.priority, source.select)
+    own = source.select
+    used = select.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
+    first = (Rule(NOVEL, ALWAYS, novel=True, priority=HIGHEST),) if used.novel_class_first else ()
+    plan = SelectPlan(
+        source=source.name,
+        priority=source.priority,
+        min_interval_s=used.min_interval_s,
+        max_per_minute=used.max_per_minute,
+        max_per_hour=used.max_per_hour,
+        max_per_day=used.max_per_day,
+        sample=used.sample,
+        schedule=tuple(map(weekly_hours, used.schedule)),
+        change=used.change,
+        bank=used.bank,
+        blur=used.blur,
+        dark=used.dark,
+        novel_after_s=used.novel_after_s,
+        ring_bytes=used.ring_bytes,
+        rules=(*first, *(_rule(rule, number) for number, rule in enumerate(used.rule, 1))),
+    )
     return plan if plan.chooses else None
+
+
+def _rule(rule: RuleSettings, number: int) -> Rule:
+    return Rule(
+        rule_name(rule, number),
+        rule.keep,
+        rule.classes,
+        rule.confidence_between,
+        rule.min_boxes,
+        rule.max_boxes,
+        rule.novel_class,
+        rule.priority,
+        rule.before_s,
+        rule.after_s,
+    )
 
 
 def camera_plan(camera: CameraSettings, encode: EncodeSettings, select: SelectPlan | None = None) -> CameraPlan:
@@ -67,7 +101,7 @@ def camera_plan(camera: CameraSettings, encode: EncodeSettings, select: SelectPl
     return CameraPlan(
         name=camera.name,
         source=camera.source,
-        interval_s=camera.period_s,
+        interval_s=period_of(camera),
         width=camera.width,
         height=camera.height,
         fourcc=camera.fourcc,

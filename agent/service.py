@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from agent.config.redaction import redacted
+from agent.errors import Interrupted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -85,6 +86,7 @@ class Signals:
         self._signalled, self._signals = _channel()
         self._woken, self._wakes = _channel()
         self._wakeup = signal.set_wakeup_fd(self._signals.fileno(), warn_on_full_buffer=False)
+        self._asked: set[str] = set()
         self._previous = {number: signal.signal(number, _ignore) for number in self._MEANING}
         return self
 
@@ -103,9 +105,28 @@ class Signals:
         poll = select.poll()
         poll.register(self._signalled, select.POLLIN)
         poll.register(self._woken, select.POLLIN)
-        poll.poll(None if timeout_s is None else timeout_s * 1000)
+        poll.poll(0 if self._asked else None if timeout_s is None else timeout_s * 1000)
         _drained(self._woken)
-        return {self._MEANING[number] for number in _drained(self._signalled) if number in self._MEANING}
+        self._note()
+        asked, self._asked = self._asked, set()
+        return asked
+
+    def wait_for(self, descriptor: int, timeout_s: float) -> bool:
+        """Tell whether a descriptor can be read within some seconds; what is asked for meanwhile is kept for `wait`.
+
+        Raises `Interrupted` where that is a stop.
+        """
+        poll = select.poll()
+        poll.register(self._signalled, select.POLLIN)
+        poll.register(descriptor, select.POLLIN)
+        found = [ready for ready, _ in poll.poll(timeout_s * 1000)]
+        self._note()
+        if "stop" in self._asked:
+            raise Interrupted("interrupted")
+        return descriptor in found
+
+    def _note(self) -> None:
+        self._asked |= {self._MEANING[number] for number in _drained(self._signalled) if number in self._MEANING}
 
     def wake(self) -> None:
         """End a `wait` early, from any thread; it then returns an empty set."""

@@ -49,6 +49,9 @@ FENCES = {
     "asyncio": ("sandbox/", "page/"),
     "rich": (),
     "pickle": (),
+    "pydantic": ("config/", "sandbox/faults.py"),
+    "pydantic_core": ("config/fields.py",),
+    "pydantic_settings": ("config/variables.py",),
 }
 # What may be named where.
 NAMES = {
@@ -69,6 +72,9 @@ NAMES = {
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "handler", "handlers", "misc", "lib"}
 NOT_IN_THE_DAEMON = {
     "prometheus_client",
+    "pydantic",
+    "pydantic_core",
+    "pydantic_settings",
     "cv2",
     "numpy",
     "starlette",
@@ -240,11 +246,39 @@ def _circle(edges: dict[str, set[str]]) -> list[str] | None:
 
 
 def test_the_daemon_carries_no_ballast() -> None:
-    """What the daemon imports leaves out OpenCV, NumPy, the web server and rich: it has 60 MB in all."""
+    """What the daemon imports leaves out OpenCV, NumPy, pydantic, the web server and rich: it has 46 MB in all."""
     code = "import agent.commands.run, agent.app.house, agent.daemon, json, sys; print(json.dumps(sorted(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in json.loads(ended.stdout)}
     assert not loaded & NOT_IN_THE_DAEMON
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        "commands/run.py",
+        "app/house.py",
+        "config/reading.py",
+        "commands/page.py",
+        "page/serving.py",
+        "pictures/child.py",
+        "sources/scout_child.py",
+        "sources/grabber.py",
+        "annotators/plugin.py",
+        "annotators/detector.py",
+    ],
+)
+def test_what_runs_for_long_has_no_models_of_settings(process: str) -> None:
+    """Neither the daemon nor the page nor a child of theirs has a module at its top that leads to pydantic, 13 MB."""
+    needed, seen = [ROOT / process], set[Path]()
+    while needed:
+        path = needed.pop()
+        seen.add(path)
+        modules = imports(path, lazy=False)
+        assert not [name for name in modules if name.partition(".")[0] in {"pydantic", "pydantic_core"}], path
+        files = {ROOT.parent / f"{name.replace('.', '/')}.py" for name in modules if name.startswith("agent.")}
+        needed += [file for file in files if file.exists() and file not in seen]
+    assert len(seen) > 1
 
 
 @pytest.mark.parametrize("verb", ["status", "version"])

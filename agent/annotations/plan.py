@@ -15,6 +15,7 @@ SHARED_NAMES = (
     "info.labels",
     "bounding_boxes.labels",
 )
+AUTO = "auto"  # stands for all formats: the content tells
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from agent.annotators.folder import FolderAnnotations
 from agent.annotators.frames import FileFrames, FrameRule, LiveFrames
 from agent.annotators.outpost import Outpost
 from agent.app.annotator_plans import annotator_plan, detection_plan, request_plan
+from agent.config.derived import arguments_of
 from agent.platform.client import tls_context
 from agent.sources.grammar import parse_source
 
@@ -130,9 +131,9 @@ class AnnotatorParts:
             return self._stream([*_CHILD, "agent.annotators.detector", parent], order)
         if settings.mode == "once":
             return OnceProgram(
-                settings.arguments, self._plan, environment=self._children, stop=self._stop, clock=self._clock
+                arguments_of(settings), self._plan, environment=self._children, stop=self._stop, clock=self._clock
             )
-        return self._stream(settings.arguments)
+        return self._stream(arguments_of(settings))
 
     def _stream(self, arguments: list[str], order: bytes = b"") -> StreamProgram:
         return StreamProgram(

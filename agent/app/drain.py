@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent.config.derived import tariff_of
 from agent.drain import Uploader
 from agent.link import Link
 from agent.platform.body import opened
@@ -59,7 +60,7 @@ class DrainParts:
         self._pulse = pulse
         self._logbook = logbook
         upload = settings.upload
-        self._meter = Meter(upload.tariff(), spool.traffic, clock=clock)
+        self._meter = Meter(tariff_of(upload), spool.traffic, clock=clock)
         self._pace = Pace(self._meter.rate, clock=clock, stop=stop)
         self.clerk = ReceiptClerk(spool.outbox, stop=stop, pulse=pulse, record=logbook.delivered)
         self.link = Link(

@@ -13,7 +13,6 @@ from agent.app.deployed import deployed
 from agent.app.drain import DrainParts
 from agent.app.intake import IntakeParts
 from agent.app.operations import Operations
-from agent.config.sources import WatchSettings
 from agent.health import Pulse
 from agent.housekeeping import Housekeeping
 from agent.identity import key_holder
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.clock import Clock
+    from agent.config.configuration import Configuration
     from agent.config.environment import Environment
-    from agent.config.load import Configuration
     from agent.pictures.studio import PictureChild
     from agent.sources.drafting import Drafter, WatchPlan
     from agent.spool.records import Staged
@@ -170,6 +169,8 @@ class House:
         for plan in self.watch_plans():
             if Path(os.path.realpath(plan.root)) == folder:
                 return plan
+        from agent.config.sources import WatchSettings  # noqa: PLC0415 (commands ask for this, the daemon never does)
+
         watch = WatchSettings(path=folder, name="folder")
         return watch_plan(watch, select_plan(watch, self._settings.select))
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent.clock import Clock
+    from agent.config.configuration import Configuration
     from agent.config.environment import Environment
-    from agent.config.load import Configuration
     from agent.config.sources import CameraSettings
     from agent.doctor.configuration import Read
     from agent.doctor.finding import Finding

@@ -14,7 +14,7 @@ from agent.errors import AgentError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from agent.config.load import Configuration
+    from agent.config.configuration import Configuration
     from agent.outline import Outline
     from agent.spool.orders import Orders
     from agent.spool.reader import Reader

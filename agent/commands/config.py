@@ -11,7 +11,7 @@ import click
 from agent.config.effective import effective, effective_text
 from agent.config.environment import read_environment
 from agent.config.example import write_example
-from agent.config.load import Configuration, check, load
+from agent.config.load import check, load
 from agent.config.paths import find_config
 from agent.config.redaction import printable, redacted
 from agent.config.schema import schema_text
@@ -19,6 +19,8 @@ from agent.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from agent.config.configuration import Configuration
 
 _config_option = click.option(
     "-c",

@@ -24,14 +24,15 @@ def command(inherited: Path | None, given: Path | None) -> None:
     Works whether the agent runs or not. Ends with 78 where others than this machine would reach it without a token.
     """
     from agent.config.environment import read_environment
-    from agent.config.load import load
+    from agent.config.reading import Reading
 
     environment = read_environment()
-    configuration = load(given or inherited, environment)
-    try:
-        from agent.page import serving
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the page needs {error.name}, which is not installed", remedy="pip install 'acusight-agent[page]'"
-        ) from error
+    with Reading(given or inherited, environment) as reading:
+        try:
+            from agent.page import serving
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"the page needs {error.name}, which is not installed", remedy="pip install 'acusight-agent[page]'"
+            ) from error
+        configuration = reading.result()
     serving.serve(configuration, environment, lambda address: click.echo(f"The page is at {address}", err=True))

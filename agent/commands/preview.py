@@ -9,6 +9,7 @@ import click
 from agent import log
 from agent.app.house import House
 from agent.clock import SystemClock
+from agent.config.derived import period_of
 from agent.config.environment import read_environment
 from agent.config.load import load
 from agent.config.redaction import printable
@@ -44,7 +45,7 @@ def preview(path: Path | None) -> None:
     finally:
         darkroom.close()
     for camera in configuration.settings.camera:
-        often = f"a frame every {camera.period_s:g} s" if camera.period_s else "every frame"
+        often = f"a frame every {pace:g} s" if (pace := period_of(camera)) else "every frame"
         click.echo(printable(f"{camera.name}: {often} of {parse_source(camera.source).shown}"))
 
 

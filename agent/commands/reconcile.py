@@ -14,7 +14,7 @@ from agent.errors import AgentError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agent.config.load import Configuration
+    from agent.config.configuration import Configuration
     from agent.sources.listing import Listing
     from agent.spool.reader import Reader
 

@@ -15,7 +15,13 @@ from agent.errors import Interrupted, SetAside
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.clock import Clock
+    from agent.config.configuration import Configuration
+    from agent.config.environment import Environment
     from agent.pipeline import Pipeline
+    from agent.service import Notifier, Signals
+
+FED_EVERY_S = 1.0
 
 
 @click.command("run", epilog="\b\nExamples:\n  acusight-agent run\n  acusight-agent -c config.toml run --once")
@@ -46,24 +52,24 @@ def run(path: Path | None, *, once: bool, intake: bool = True) -> int:
 
     Raises `Interrupted` where a signal ends a `once` run before it is done.
     """
-    from agent import collector, log
-    from agent.app.house import House
-    from agent.clock import SystemClock
     from agent.config.environment import read_environment
-    from agent.config.load import Configuration, load
-    from agent.daemon import Daemon
-    from agent.service import Notifier, Signals
+    from agent.config.reading import Reading, read
 
     leave_no_core()
-    environment, clock = read_environment(), SystemClock()
+    environment = read_environment()
+    # First of all: while the child checks the configuration, the rest is loaded.
+    with Reading(path, environment) as reading:
+        from agent import collector
+        from agent.app.house import House
+        from agent.clock import SystemClock
+        from agent.daemon import Daemon
+        from agent.service import Notifier, Signals
 
-    def loaded() -> Configuration:
-        configuration = load(path, environment)
-        House(configuration, environment, clock=clock).check()
-        secrets = (key.get_secret_value(),) if (key := configuration.device_key) else ()
-        shown = configuration.settings.log
-        log.configure(shown.level, shown.format, environment=environment, secrets=secrets)
-        return configuration
+        configuration = reading.result()
+    clock, notifier = SystemClock(), Notifier(environment.notify_socket)
+
+    def reloaded() -> Configuration:
+        return _settled(read(path, environment, _patience(signals, notifier)), environment, clock)
 
     def build(configuration: Configuration) -> Pipeline:
         return House(configuration, environment, clock=clock, once=once, intake=intake).pipeline()
@@ -71,12 +77,12 @@ def run(path: Path | None, *, once: bool, intake: bool = True) -> int:
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
         daemon = Daemon(
-            loaded(),
+            _settled(configuration, environment, clock),
             environment,
             build=build,
-            reload=loaded,
+            reload=reloaded,
             signals=signals,
-            notifier=Notifier(environment.notify_socket),
+            notifier=notifier,
             clock=clock,
             once=once,
             watch=_progress(stack) if once and sys.stderr.isatty() else lambda _: None,
@@ -86,6 +92,28 @@ def run(path: Path | None, *, once: bool, intake: bool = True) -> int:
     if once and daemon.interrupted:
         raise Interrupted("interrupted", remedy="What was taken waits in the spool.")
     return quarantined
+
+
+def _settled(configuration: Configuration, environment: Environment, clock: Clock) -> Configuration:
+    """Return a configuration that can be worked with; from now on it says what is logged, and how."""
+    from agent import log
+    from agent.app.house import House
+
+    House(configuration, environment, clock=clock).check()
+    secrets = (key.get_secret_value(),) if (key := configuration.device_key) else ()
+    shown = configuration.settings.log
+    log.configure(shown.level, shown.format, environment=environment, secrets=secrets)
+    return configuration
+
+
+def _patience(signals: Signals, notifier: Notifier) -> Callable[[int, float], bool]:
+    """Return what waits for a reload to be checked: it feeds the service watchdog, and a stop ends it."""
+
+    def wait(descriptor: int, timeout_s: float) -> bool:
+        notifier.watchdog()
+        return signals.wait_for(descriptor, min(timeout_s, FED_EVERY_S))
+
+    return wait
 
 
 def leave_no_core() -> None:

@@ -17,8 +17,8 @@ from agent.errors import TryLater, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent.config.configuration import Configuration
     from agent.config.environment import Environment
-    from agent.config.load import Configuration
     from agent.handover import Handed
     from agent.spool.reader import Reader
 

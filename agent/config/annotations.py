@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from agent.annotations.formats import NAMES
-from agent.annotations.plan import SHARED_NAMES
+from agent.annotations.plan import AUTO, SHARED_NAMES
 from agent.config.fields import Pixels, Word, check_text
 
-AUTO = "auto"
 BoxSpace: TypeAlias = Literal["displayed", "stored"]
 BoxSize: TypeAlias = tuple[Pixels, Pixels] | None
 Shapes: TypeAlias = Literal["envelope", "skip"]

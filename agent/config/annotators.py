@@ -7,10 +7,11 @@ import shlex
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agent.config.annotations import Classes, classes_field
-from agent.config.fields import Bytes, FilePath, Pixels, Seconds, Section, Share, Timeout, Word
+from agent.config.fields import Bytes, FilePath, Pixels, Seconds, SecretText, Section, Share, Timeout, Word
+from agent.config.parcel import packed
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[ -~]*")
@@ -68,7 +69,7 @@ class AnnotatorSettings(Section):
         description='What the server is: "roboflow" inference, "deepstack" or CodeProject.AI, "ollama", or "generic", '
         "which the keys from body to box_unit describe.",
     )
-    headers: dict[str, SecretStr] = Field(
+    headers: dict[str, SecretText] = Field(
         default={}, description="Headers of each request, such as a token for the server."
     )
     body: Literal["multipart", "json", "base64", "jpeg"] = Field(
@@ -148,11 +149,20 @@ class AnnotatorSettings(Section):
 
     @field_validator("headers")
     @classmethod
-    def _check_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    def _check_headers(cls, headers: dict[str, SecretText]) -> dict[str, SecretText]:
         for name, value in headers.items():
             if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value.get_secret_value()):
                 raise ValueError("must be names of headers with values on one line, in ASCII")
         return headers
+
+    @field_validator("body_members")
+    @classmethod
+    def _check_body_members(cls, members: dict[str, Any]) -> dict[str, Any]:
+        try:
+            packed(members)
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError("must hold what JSON has: texts, numbers, lists and tables, and no dates") from None
+        return members
 
     @field_validator("box_keys")
     @classmethod
@@ -169,8 +179,3 @@ class AnnotatorSettings(Section):
         if self.kind == "http" and self.preset == "ollama" and self.language_model is None:
             raise ValueError('preset = "ollama" needs language_model, such as "qwen2.5vl:3b"')
         return self
-
-    @property
-    def arguments(self) -> list[str]:
-        """The program of `command` and its arguments."""
-        return shlex.split(self.command or "")

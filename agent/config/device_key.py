@@ -8,9 +8,8 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from agent.config.regular import read_regular
+from agent.config.secret import Secret
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class DeviceKeySource:
     process and read again when the platform refuses the key, so that a rotated key file needs no restart.
     """
 
-    inline: SecretStr | None = None
+    inline: Secret | None = None
     inline_place: str = ""
     file: Path | None = None
     credential: Path | None = None
@@ -43,7 +42,7 @@ class DeviceKeySource:
         return str(self.credential) if self.credential is not None else "nowhere"
 
 
-def read_device_key(source: DeviceKeySource) -> SecretStr | None:
+def read_device_key(source: DeviceKeySource) -> Secret | None:
     """Return the key as it is now; None where there is none, or its file is missing or empty.
 
     Raises ConfigError where a file cannot be read, is open to others, or holds something else than a device key.
@@ -66,7 +65,7 @@ def read_device_key(source: DeviceKeySource) -> SecretStr | None:
         raise ConfigError(f"{path} {error}") from None
 
 
-def checked_key(text: str) -> SecretStr | None:
+def checked_key(text: str) -> Secret | None:
     """Return the stripped key, None for an empty text; ValueError, without the text, for anything else."""
     text = text.strip()
     if not text:
@@ -75,7 +74,7 @@ def checked_key(text: str) -> SecretStr | None:
         raise ValueError("holds a provisioning token (apt_), not a device key; put the key that begins with adk_ there")
     if not _KEY.fullmatch(text):
         raise ValueError("holds no device key; a key is adk_ followed by hexadecimal digits, and nothing else")
-    return SecretStr(text)
+    return Secret(text)
 
 
 def open_to_others(path: Path, mode: int, what: str = "device key") -> str | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.config.redaction import printable, redacted
+from agent.config.secret import Secret
+from agent.config.values import Values
 
 if TYPE_CHECKING:
-    from agent.config.load import Configuration
+    from agent.config.configuration import Configuration
 
 
 def effective(configuration: Configuration) -> dict[str, Any]:
     """Return everything in effect as plain JSON values; instead of the key, where it comes from."""
-    settings = configuration.settings.model_dump(mode="json", exclude={"server": {"device_key"}})
     shown: dict[str, Any] = _shown(
         {
             "path": str(configuration.path) if configuration.path else None,
@@ -23,9 +25,10 @@ def effective(configuration: Configuration) -> dict[str, Any]:
             },
             "spool_dir": str(configuration.spool_dir),
             "state_file": str(configuration.state_file),
-            "settings": settings,
+            "settings": configuration.settings,
         }
     )
+    del shown["settings"]["server"]["device_key"]
     return shown
 
 
@@ -59,9 +62,12 @@ def _toml(value: Any) -> str:  # noqa: ANN401 (JSON)
     return json.dumps(value, ensure_ascii=False)
 
 
-def _shown(value: Any) -> Any:  # noqa: ANN401 (JSON)
-    if isinstance(value, str):
-        return redacted(value)
+def _shown(value: Any) -> Any:  # noqa: ANN401 (a setting's value)
+    """Return what JSON has, with what is secret masked."""
+    if isinstance(value, Values):
+        value = vars(value)
     if isinstance(value, dict):
         return {key: _shown(part) for key, part in value.items()}
-    return [_shown(part) for part in value] if isinstance(value, list) else value
+    if isinstance(value, list | tuple):
+        return [_shown(part) for part in value]
+    return redacted(str(value)) if isinstance(value, str | Path | Secret) else value

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from pydantic_core.core_schema import no_info_after_validator_function
 
+from agent.config.secret import Secret
 from agent.config.sizes import size_in_bytes
+from agent.config.values import Values
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -42,6 +54,12 @@ Bytes = Annotated[
     Field(ge=0, le=10**18),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "examples": ["500 MB"]}]}),
 ]
+SecretText = Annotated[
+    Secret,
+    GetPydanticSchema(lambda _, handler: no_info_after_validator_function(Secret, handler(str))),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "format": "password", "writeOnly": True}),
+]
 Pixels = Annotated[int, Field(gt=0, le=65_535)]
 Priority = Annotated[int, Field(ge=0, le=9)]
 WhenFull = Literal["pause", "thin", "oldest", "newest"]
@@ -51,3 +69,18 @@ class Section(BaseModel):
     """One table of the configuration: frozen, closed, and silent about its values in errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def plain(section: SectionT) -> SectionT:
+    """Return the values of a section that was checked; see `values` for why its type stays what it was."""
+    fields = {name: _plain(getattr(section, name)) for name in type(section).model_fields}
+    return cast("SectionT", Values(fields, section.model_fields_set))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (whatever a setting is made of)
+    if isinstance(value, Section):
+        return plain(value)
+    return tuple(map(_plain, value)) if isinstance(value, tuple) else value

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pydantic import SecretStr
+    from agent.config.secret import Secret
 
 LARGEST = 4096
 NEW = ".new"
@@ -34,11 +34,11 @@ class KeyFile:
         self.new = path.with_name(path.name + NEW)
         self.refused = path.with_name(path.name + REFUSED)
 
-    def current(self) -> SecretStr | None:
+    def current(self) -> Secret | None:
         """Return the key in use; None where there is none. ConfigError where the file is something else."""
         return _read(self.path)
 
-    def unproven(self) -> SecretStr | None:
+    def unproven(self) -> Secret | None:
         """Return the key that an earlier run was given and did not prove."""
         return _read(self.new)
 
@@ -97,7 +97,7 @@ class Reserved:
         os.close(self._descriptor)
 
 
-def _read(path: Path) -> SecretStr | None:
+def _read(path: Path) -> Secret | None:
     found = read_regular(path, "device key file", largest=LARGEST)
     if found is None:
         return None

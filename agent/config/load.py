@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
+from agent.config.configuration import Configuration
 from agent.config.conflicts import conflicts
 from agent.config.device_key import DeviceKeySource, read_device_key
 from agent.config.document import Document, read_document
+from agent.config.fields import plain
 from agent.config.mark import mark_of
 from agent.config.overrides import Overrides
 from agent.config.paths import SYSTEM_CONFIG, anchored, find_config, spool_dir, state_file
@@ -25,24 +27,6 @@ if TYPE_CHECKING:
     from agent.config.lines import KeyPath
 
 _ECHOES = {"default_factory_not_called"}  # of an error in the key that the default is made of
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """Everything that was configured, resolved.
-
-    `path` is the file that was read, None where there was none; by `mark` the whole is known again. `device_key` is the
-    key at the time of loading, None where there is none yet; `device_key_source` says where it came from, and can be
-    read again.
-    """
-
-    settings: Settings
-    path: Path | None
-    device_key: SecretStr | None
-    device_key_source: DeviceKeySource
-    spool_dir: Path
-    state_file: Path
-    mark: str = ""
 
 
 def load(path: Path | None, environment: Environment) -> Configuration:
@@ -127,7 +111,7 @@ def _resolved(settings: Settings, document: Document, overrides: Overrides, envi
         credential=credentials / "device_key" if credentials else None,
     )
     return Configuration(
-        settings=settings,
+        settings=plain(settings),
         path=document.path,
         device_key=read_device_key(source),
         device_key_source=source,

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from agent.config.derived import rule_name
 from agent.config.fields import NAME, Bytes, Priority, Seconds, Section, Timeout, Word
 from agent.config.week import WeekSettings
 from agent.frame import PRIORITY
 from agent.selection.facts import LIMITS
-from agent.selection.plan import ALWAYS, HIGHEST, NOVEL, Rule, SelectPlan
-from agent.timetable import parse_days, parse_hours
+from agent.selection.plan import NOVEL
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -30,10 +30,6 @@ def priority_field() -> Any:  # noqa: ANN401 (as pydantic's own `Field`)
 
 class HoursSettings(WeekSettings):
     """Hours of the week in which pictures are kept."""
-
-    def line(self) -> tuple[tuple[int, ...], int, int]:
-        """Return the weekdays, and the first and the last minute of the day."""
-        return tuple(sorted(parse_days(self.days))), *parse_hours(self.hours)
 
 
 class RuleSettings(Section):
@@ -96,21 +92,6 @@ class RuleSettings(Section):
             raise ValueError('is for rules that keep a picture; with keep = "no" leave it out')
         return seconds
 
-    def rule(self, number: int) -> Rule:
-        """Return the rule that was written."""
-        return Rule(
-            self.name or f"rule-{number}",
-            self.keep,
-            self.classes,
-            self.confidence_between,
-            self.min_boxes,
-            self.max_boxes,
-            self.novel_class,
-            self.priority,
-            self.before_s,
-            self.after_s,
-        )
-
 
 class SelectSettings(Section):
     """Which pictures are worth the link; a source's own `select` takes the place of what it names."""
@@ -151,33 +132,11 @@ class SelectSettings(Section):
     @field_validator("rule")
     @classmethod
     def _check_rules(cls, rules: tuple[RuleSettings, ...]) -> tuple[RuleSettings, ...]:
-        names = [rule.rule(number).name for number, rule in enumerate(rules, 1)]
+        names = [rule_name(rule, number) for number, rule in enumerate(rules, 1)]
         for name in names:
             if names.count(name) > 1 or name == NOVEL:
                 raise ValueError(f"two rules are named {name!r}; give each its own name")
         return rules
-
-    def plan(self, source: str, priority: int, own: SelectSettings) -> SelectPlan:
-        """Return how one source's pictures are chosen, by these settings and the source's `own`."""
-        used = self.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
-        first = (Rule(NOVEL, ALWAYS, novel=True, priority=HIGHEST),) if used.novel_class_first else ()
-        return SelectPlan(
-            source=source,
-            priority=priority,
-            min_interval_s=used.min_interval_s,
-            max_per_minute=used.max_per_minute,
-            max_per_hour=used.max_per_hour,
-            max_per_day=used.max_per_day,
-            sample=used.sample,
-            schedule=tuple(hours.line() for hours in used.schedule),
-            change=used.change,
-            bank=used.bank,
-            blur=used.blur,
-            dark=used.dark,
-            novel_after_s=used.novel_after_s,
-            ring_bytes=used.ring_bytes,
-            rules=(*first, *(rule.rule(number) for number, rule in enumerate(used.rule, 1))),
-        )
 
 
 def select_field() -> Any:  # noqa: ANN401 (as pydantic's own `Field`)

@@ -9,18 +9,18 @@ from __future__ import annotations
 from pathlib import Path  # noqa: TC003 (pydantic reads the annotations)
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from agent.config.address import check_url
 from agent.config.annotators import AnnotatorSettings
 from agent.config.device_key import checked_key
-from agent.config.fields import Bytes, FilePath, Seconds, Section, Timeout, Word
+from agent.config.fields import Bytes, FilePath, Seconds, SecretText, Section, Timeout, Word
 from agent.config.operator import CheckinSettings, ModelsSettings
 from agent.config.page import PageSettings
+from agent.config.secret import Secret  # noqa: TC001 (pydantic reads the annotations)
 from agent.config.selection import SelectSettings
 from agent.config.sources import CameraSettings, WatchSettings  # noqa: TC001 (pydantic reads the annotations)
 from agent.config.timetable import TimetableSettings, check_timetable
-from agent.tariff import Tariff
 
 
 class ServerSettings(Section):
@@ -37,7 +37,7 @@ class ServerSettings(Section):
         validate_default=True,
         description="Base URL of the platform's API, used exactly as written; http or https.",
     )
-    device_key: SecretStr | None = Field(
+    device_key: SecretText | None = Field(
         default=None,
         description="The device key, adk_ and hexadecimal digits. The file must then be readable by its owner only.",
     )
@@ -74,7 +74,7 @@ class ServerSettings(Section):
 
     @field_validator("device_key")
     @classmethod
-    def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
+    def _check_key(cls, key: Secret | None) -> Secret | None:
         return None if key is None else checked_key(key.get_secret_value())
 
 
@@ -166,15 +166,6 @@ class UploadSettings(Section):
     def _check_timetable(cls, lines: tuple[TimetableSettings, ...]) -> tuple[TimetableSettings, ...]:
         check_timetable(lines)
         return lines
-
-    def tariff(self) -> Tariff:
-        """Return when, how fast and how much may be sent."""
-        return Tariff(
-            rate_bytes_s=self.max_rate_bytes_s,
-            timetable=tuple(entry.line() for entry in self.timetable),
-            max_bytes_day=self.max_bytes_day,
-            max_bytes_month=self.max_bytes_month,
-        )
 
 
 class LogSettings(Section):

@@ -167,10 +167,3 @@ class CameraSettings(Section):
         if fps is not None and info.data.get("interval_s") is not None:
             raise ValueError("says the same as interval_s; keep one of the two")
         return fps
-
-    @property
-    def period_s(self) -> float:
-        """The time between two pictures, whichever way it was written; 0 for every frame."""
-        if self.fps is not None:
-            return 1.0 / self.fps
-        return 1.0 if self.interval_s is None else self.interval_s

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from agent.config.derived import timetable_line
 from agent.config.fields import Bytes  # noqa: TC001 (pydantic reads the annotations)
 from agent.config.week import WeekSettings
-from agent.timetable import Line, opening, parse_days, parse_hours
+from agent.timetable import opening
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +26,8 @@ class TimetableSettings(WeekSettings):
     )
     pause: bool = Field(default=False, description="Begin no upload in these hours; one that is under way is finished.")
 
-    def line(self) -> Line:
-        """Return the line that was written."""
-        start, end = parse_hours(self.hours)
-        return Line(parse_days(self.days), start, end, self.rate_bytes_s, self.pause)
-
 
 def check_timetable(lines: Sequence[TimetableSettings]) -> None:
     """Raise ValueError where uploads would be paused for ever."""
-    if opening([line.line() for line in lines], ANY_DAY) is None:
+    if opening([timetable_line(line) for line in lines], ANY_DAY) is None:
         raise ValueError("pauses uploads all week; leave some hours open")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.config.derived import period_of
 from agent.doctor.finding import Finding, ok, problem, skipped, warning
 from agent.doctor.person import group_name
 from agent.sources.grammar import parse_source
@@ -102,7 +103,7 @@ def state_finding(camera: CameraSettings, state: Mapping[str, Any] | None, boot:
         section = _section(what)
         return problem(check, what, "The running agent tries it again and again.", look, section)
     age = boot - state["last_frame_at"] if state.get("last_frame_at") is not None else None
-    if age is None or age > max(LATE * camera.period_s, camera.stall_timeout_s * 2):
+    if age is None or age > max(LATE * period_of(camera), camera.stall_timeout_s * 2):
         old = "none came yet" if age is None else f"the last is {age:.0f} s old"
         what = f"{shown} is open in the running agent, but gives no usable picture: {old}"
         return problem(check, what, "Black, frozen and torn frames are not sent.", look, _SILENT)

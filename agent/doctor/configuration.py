@@ -17,10 +17,9 @@ from agent.tls import secured
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pydantic import SecretStr
-
+    from agent.config.configuration import Configuration
     from agent.config.environment import Environment
-    from agent.config.load import Configuration
+    from agent.config.secret import Secret
     from agent.doctor.guide import Section
 
 SYSTEM_KEY = Path("/etc/acusight-agent/device_key")
@@ -43,7 +42,7 @@ class Read:
     path: Path | None
     configuration: Configuration | None = None
     problems: tuple[str, ...] = ()
-    key: SecretStr | None = None
+    key: Secret | None = None
     key_source: str = ""
     key_problem: str = ""
 

@@ -16,9 +16,8 @@ from agent.tls import secured
 if TYPE_CHECKING:
     import ssl
 
-    from pydantic import SecretStr
-
     from agent.clock import Clock
+    from agent.config.secret import Secret
     from agent.config.settings import ServerSettings
 
 STEP_S = 10.0
@@ -26,7 +25,7 @@ STEP_S = 10.0
 PORTS = {"http": 80, "https": 443}
 
 
-def visit(server: ServerSettings, key: SecretStr | None, clock: Clock) -> Reach:
+def visit(server: ServerSettings, key: Secret | None, clock: Clock) -> Reach:
     """Return what came of it; without a key the server is not asked what it thinks of this device."""
     parts = urlsplit(server.url)
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
@@ -44,7 +43,7 @@ def visit(server: ServerSettings, key: SecretStr | None, clock: Clock) -> Reach:
     return reach if key is None else _asked(reach, server, context, key, clock)
 
 
-def _asked(reach: Reach, server: ServerSettings, context: ssl.SSLContext | None, key: SecretStr, clock: Clock) -> Reach:
+def _asked(reach: Reach, server: ServerSettings, context: ssl.SSLContext | None, key: Secret, clock: Clock) -> Reach:
     endpoint = Endpoint(server.url, min(server.connect_timeout_s, STEP_S), STEP_S)
     with Client(endpoint, key=key.get_secret_value, transport=Transport(context), clock=clock) as client:
         try:

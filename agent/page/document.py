@@ -10,7 +10,7 @@ from agent.page import parts
 from agent.page.markup import section, text
 
 if TYPE_CHECKING:
-    from agent.config.load import Configuration
+    from agent.config.configuration import Configuration
     from agent.page.sight import Sight
 
 _DOCUMENT = """<!doctype html>

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from uvicorn import Config
 
 from agent.clock import SystemClock
-from agent.config.page import is_loopback, place
+from agent.config.listening import is_loopback, place
 from agent.config.regular import read_regular
 from agent.errors import ConfigError, Halt
 from agent.page.desk import Desk
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agent.clock import Clock
+    from agent.config.configuration import Configuration
     from agent.config.environment import Environment
-    from agent.config.load import Configuration
 
 FIRST_HANDED = 3
 LOOK_EVERY_S = 5.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from agent.config.load import Configuration
+    from agent.config.configuration import Configuration
     from agent.standing import Status
 
 DELIVERIES = 20

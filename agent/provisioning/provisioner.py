@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable
 
-    from pydantic import SecretStr
-
     from agent.clock import Clock
     from agent.config.key_file import KeyFile
+    from agent.config.secret import Secret
     from agent.platform.client import Client
     from agent.platform.enrolment import Grant
     from agent.workers import Stop
@@ -68,7 +67,7 @@ class Provisioner:
         dial: Callable[[str, str], Client],
         *,
         token: Callable[[], str],
-        inline: SecretStr | None,
+        inline: Secret | None,
         say: Callable[[str], None],
         stop: Stop,
         clock: Clock,
@@ -115,7 +114,7 @@ class Provisioner:
             )
         return proven
 
-    def _earlier(self, url: str, old: SecretStr | None) -> Proven | None:
+    def _earlier(self, url: str, old: Secret | None) -> Proven | None:
         """Go on with a key that an earlier run was given, and did not get to put in place."""
         key = self._keys.unproven()
         if key is None:
@@ -128,7 +127,7 @@ class Provisioner:
             self._say(f"the platform does not know that key; it is kept in {self._keys.refused}")
             return None
 
-    def _new(self, url: str, device_id: str, name: str, old: SecretStr | None) -> Proven:
+    def _new(self, url: str, device_id: str, name: str, old: Secret | None) -> Proven:
         token = self._token()
         place, kept = self._keys.reserve(), False
         try:
@@ -173,7 +172,7 @@ class Provisioner:
             missed.append(f"at {base}: {grant.said}")
         raise _elsewhere(missed)
 
-    def _taken(self, proven: Proven, old: SecretStr | None) -> Proven:
+    def _taken(self, proven: Proven, old: Secret | None) -> Proven:
         """Put a proven key in place, unless that would take away one that may deliver."""
         status = proven.identity.status
         if status == "rejected":
@@ -186,7 +185,7 @@ class Provisioner:
         self._keys.install()
         return Proven(proven.base, proven.identity, renewed=True)
 
-    def _proven(self, candidates: Iterable[str], key: SecretStr) -> Proven:
+    def _proven(self, candidates: Iterable[str], key: Secret) -> Proven:
         """Ask `GET /device/self` at each place until one answers; raises what the best of the others said."""
         troubles: list[AgentError] = []
         missed: list[str] = []

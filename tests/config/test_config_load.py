@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.config.configuration import Configuration
 from agent.config.environment import Environment
-from agent.config.load import Configuration, check, load
+from agent.config.load import check, load
 from agent.errors import ConfigError
 
 Write = Callable[..., Path]

@@ -10,7 +10,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from agent.config.address import check_url, is_near
+from agent.config.derived import period_of, tariff_of
 from agent.config.environment import Environment, parse_environment, read_environment
+from agent.config.fields import plain
 from agent.config.load import check, load
 from agent.config.paths import PATH_KEYS
 from agent.config.settings import ServerSettings, Settings, SpoolSettings, UploadSettings
@@ -70,7 +72,7 @@ class TestTree:
     def test_a_camera_has_one_period(self, keys: dict[str, float], period: float) -> None:
         """Interval or rate, a camera's period is one number; one second where neither is set."""
         camera = CameraSettings.model_validate({"name": "a", "source": "0", **keys})
-        assert camera.period_s == period
+        assert period_of(camera) == period
 
     @pytest.mark.parametrize(
         ("source", "when_full"),
@@ -133,8 +135,8 @@ class TestTree:
         )
         always = frozenset(range(7))
         lines = (Line(frozenset({5, 6}), 0, 1440, 0, pause=True), Line(always, 360, 1110, 50_000))
-        assert upload.tariff() == Tariff(10**6, lines, max_bytes_day=2 * 10**9)
-        assert UploadSettings().tariff() == Tariff()
+        assert tariff_of(upload) == Tariff(10**6, lines, max_bytes_day=2 * 10**9)
+        assert tariff_of(UploadSettings()) == Tariff()
 
     def test_a_camera_password_is_in_no_repr(self) -> None:
         """A camera's URL may hold a password, and is left out of the `repr`."""
@@ -261,8 +263,7 @@ class TestExample:
         """The example loads, and sets nothing but defaults and one watched folder."""
         assert check(EXAMPLE, Environment()) == []
         tree = load(EXAMPLE, Environment()).settings
-        plain = Settings(watch=({"path": str(ROOT / "captures")},))  # type: ignore[arg-type]
-        assert tree == plain
+        assert tree == plain(Settings(watch=({"path": str(ROOT / "captures")},)))  # type: ignore[arg-type]
 
     def test_the_shipped_copy_is_the_same(self) -> None:
         """The file at the top and the one in the package are identical."""

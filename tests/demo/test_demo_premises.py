@@ -3,15 +3,20 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.config.derived import period_of
 from agent.config.environment import parse_environment
-from agent.config.load import Configuration, load
+from agent.config.load import load
 from agent.demo.premises import CAMERA, FOLDER, Premises, Scene, disk, listed, quoted
 from agent.demo.tour import WATCH
 from agent.errors import Halt
 from agent.sources.grammar import parse_source
+
+if TYPE_CHECKING:
+    from agent.config.configuration import Configuration
 
 SCENE = Scene(("--fps", "2", "--frames", "4"), interval_s=0.5)
 URL = "http://127.0.0.1:8600"
@@ -39,7 +44,7 @@ def test_any_folder_name_makes_a_valid_configuration(tmp_path: Path, name: str) 
     watch, camera = read.settings.watch[0], read.settings.camera[0]
     assert (watch.name, watch.path, camera.name) == (FOLDER, place.captures, CAMERA)
     assert parse_source(camera.source).arguments[1:] == ["-m", "agent.sandbox.scene", *SCENE.options]
-    assert (read.spool_dir, read.settings.server.url, camera.period_s) == (place.spool, URL, 0.5)
+    assert (read.spool_dir, read.settings.server.url, period_of(camera)) == (place.spool, URL, 0.5)
     assert read.device_key is not None
     assert read.device_key.get_secret_value() == place.key_file.read_text(encoding="ascii").strip()
 

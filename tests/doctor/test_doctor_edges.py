@@ -10,7 +10,6 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import trustme
@@ -19,6 +18,7 @@ from wire_rig import Server
 
 from agent.clock import SystemClock
 from agent.config.address import is_near
+from agent.config.secret import Secret
 from agent.config.settings import ServerSettings
 from agent.config.sources import CameraSettings, WatchSettings
 from agent.doctor import cameras, disk, folders, network, opencv
@@ -29,23 +29,12 @@ from agent.doctor.visit import visit
 from agent.errors import AgentError
 from agent.platform.answers import Meaning
 
-if TYPE_CHECKING:
-    from pydantic import SecretStr
-
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 PYTHON = "/usr/bin/python3"
 """One that others than root may run; the tests' own may lie in a home."""
 
 
-class Key:
-    """Stands for a key."""
-
-    def get_secret_value(self) -> str:
-        """Return one."""
-        return "adk_c0ffee"
-
-
-KEY: SecretStr = Key()  # type: ignore[assignment]
+KEY = Secret("adk_c0ffee")
 
 
 class TestCheckup:

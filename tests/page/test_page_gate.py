@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.datastructures import Headers
 
-from agent.config.page import PageSettings, is_loopback, place
+from agent.config.listening import is_loopback, place
+from agent.config.page import PageSettings
 from agent.errors import ConfigError
 from agent.page.desk import ordered
 from agent.page.gate import is_known, is_ours, is_own_form

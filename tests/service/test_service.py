@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.config.environment import Environment
+from agent.errors import Interrupted
 from agent.service import Notifier, Signals, watchdog_interval_s
 
 if TYPE_CHECKING:
@@ -135,6 +136,29 @@ class TestSignals:
                 signals.wake()
             os.kill(os.getpid(), signal.SIGTERM)
             assert signals.wait(5) == {"stop"}
+            assert signals.wait(0) == set()
+
+    def test_something_to_read_can_be_waited_for(self) -> None:
+        """It tells whether it is there within the time; a wake of others' does not end that wait."""
+        there, here = os.pipe()
+        with Signals() as signals, open(there, "rb"), open(here, "wb", buffering=0) as writer:  # noqa: PTH123
+            signals.wake()
+            assert signals.wait_for(there, 0.01) is False
+            writer.write(b"x")
+            assert signals.wait_for(there, 5) is True
+            assert signals.wait(5) == set()
+
+    def test_what_is_asked_for_meanwhile_is_kept(self) -> None:
+        """A reload ends such a wait early and is told by the next `wait`, at once; a stop also ends what waited."""
+        there, here = os.pipe()
+        with Signals() as signals, open(there, "rb"), open(here, "wb"):  # noqa: PTH123
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signals.wait_for(there, 5) is False
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(2):
+                with pytest.raises(Interrupted):
+                    signals.wait_for(there, 5)
+            assert signals.wait(None) == {"reload", "stop"}
             assert signals.wait(0) == set()
 
     def test_leaving_restores_what_was_there(self) -> None:
