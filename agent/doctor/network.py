@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from agent.clock import is_plausible
 from agent.doctor.finding import Finding, ok, problem, skipped, warning
 from agent.platform.answers import Meaning, Verdict
+from agent.platform.dialing import dial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +168,7 @@ def certificate(host: str, port: int, context: ssl.SSLContext, timeout_s: float)
     """Return the TLS version and when the server's certificate ends; None where no handshake comes about."""
     try:
         with (
-            socket.create_connection((host, port), timeout_s) as plain,
+            dial(host, port, timeout_s) as plain,
             context.wrap_socket(plain, server_hostname=host) as secure,
         ):
             ends = (secure.getpeercert() or {}).get("notAfter")

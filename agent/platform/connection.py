@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from agent.buffers import MARGIN, PIECE
+from agent.platform.dialing import dial
 from agent.platform.glance import Plain, glance
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Connection:
         `hold` gets the lever as soon as there is one, before the handshake, which may block too.
         """
         with _translated(httpx.ConnectError, httpx.ConnectTimeout):
-            sock = socket.create_connection((host, port), timeout_s)
+            sock = dial(host, port, timeout_s)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT)
