@@ -150,7 +150,8 @@ class Daemon:
             failure = pipeline.nursery.failure
             if failure is not None:
                 return self._is_mended_by_reopening(failure)
-            if ("reload" in asked or pipeline.is_renewed()) and self._take_new_configuration():
+            renewed = pipeline.is_renewed()  # there is a new model, which does not depend on what the file says now
+            if ("reload" in asked or renewed) and (self._take_new_configuration() or renewed):
                 return True
             self._ping(pipeline)
             try:

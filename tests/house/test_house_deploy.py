@@ -60,6 +60,22 @@ def outcomes(house: House) -> dict[str, tuple[str, str]]:
     return {action["id"]: (action["outcome"], action["reason"]) for action in told["actions"]}
 
 
+def test_a_deployed_model_is_used_whatever_the_file_says_by_then(house: House) -> None:
+    """With a configuration that is refused the old one goes on, and with it the new model."""
+    agent = house.run()
+    picture(house, "a.png", 0)
+    house.settled(1)
+    house.config.write_text("[upload]\nworkers = 0\n", encoding="ascii")
+    url = house.sandbox.offer("lamps.onnx", cell_finder(house.root / "new.onnx", head="v5").read_bytes())
+    house.sandbox.ask(deployment(1, url, "2.0"))
+    agent.until("configuration_refused")
+    agent.until("started", 2)
+    digest = picture(house, "b.png", 1)
+    house.settled(2)
+    assert arrived(house)[digest]["model_id"] == "mdl_77"
+    agent.stop()
+
+
 def test_a_deployed_model_looks_at_the_next_pictures(house: House) -> None:
     """It is fetched with the key, tried and used without a restart; one that does not work changes nothing."""
     agent = house.run()
