@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from typing import TYPE_CHECKING
 
@@ -10,14 +9,11 @@ from agent.errors import BadPicture
 from agent.frame import JPEG
 from agent.pictures import exif
 from agent.pictures.header import Header
+from agent.pictures.markers import next_marker
 
 if TYPE_CHECKING:
     from agent.pictures.tape import Tape
 
-# FF 00 is data, FF FF is filling, FF D0 to FF D7 keep decoders in step; every other FF opens a segment. As in
-# decoders, what lies between segments is passed over: webcams leave stray bytes there.
-# One expression finds it: of a photograph every 250th byte is FF, and to step through them by hand takes twice as long.
-MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _FIRST_MARKER = 0xC0
 _SOI, _EOI, _SOS, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -66,7 +62,7 @@ def walk(tape: Tape) -> Header:
     found = _Walk()
     tape.skip(2)
     for _ in range(_MAX_SEGMENTS):
-        marker = tape.find(MARKER)
+        marker = tape.find(next_marker)
         if marker == _EOI:
             if found.size is None or not found.scanned:
                 raise BadPicture("the JPEG holds no picture")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from agent.buffers import lent
 from agent.errors import BadPicture
 from agent.frame import JPEG
-from agent.pictures import exif, jpeg
+from agent.pictures import exif
 from agent.pictures.gps import exif_without_place, tells_place, xmp_without_place
+from agent.pictures.markers import next_marker
 from agent.pictures.tape import Tape, pieces, steady
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _kept(descriptor: int, size: int, edits: list[_Edit]) -> Iterator[bytes]:
 
 def _jpeg_edits(tape: Tape) -> Iterator[_Edit]:
     tape.skip(2)
-    while (marker := tape.find(jpeg.MARKER)) != _EOI:
+    while (marker := tape.find(next_marker)) != _EOI:
         start = tape.position - 2
         length = int.from_bytes(tape.take(2)) - 2
         if length < 0:

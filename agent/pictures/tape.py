@@ -12,8 +12,7 @@ from agent.buffers import PIECE
 from agent.errors import BadPicture, Wait
 
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 KEPT = 1  # bytes of a piece that may be looked at together with the next one
 
@@ -73,13 +72,16 @@ class Tape:
             self._turn()
         self._at += count
 
-    def find(self, mark: re.Pattern[bytes]) -> int:
-        """Move past the next two bytes that are such a mark, and return the second one."""
-        while (found := mark.search(self._buffer, self._at, self._end)) is None:
+    def find(self, search: Callable[[bytearray, int, int], int]) -> int:
+        """Move past the next two bytes that make a mark, and return the second one.
+
+        `search` says where that lies in a part of a buffer; -1 where there is none.
+        """
+        while (found := search(self._buffer, self._at, self._end)) < 0:
             # The last byte may begin a mark, if it was not taken.
             self._turn(keep=self._at < self._end)
-        self._at = found.end()
-        return self._buffer[found.end() - 1]
+        self._at = found + 1
+        return self._buffer[found]
 
     def finish(self) -> str:
         """Read on to the end and return the sha256 of the whole, in hex."""

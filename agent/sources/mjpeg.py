@@ -6,18 +6,16 @@ brings an end mark of its own.
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 
 from agent.errors import Reopen
+from agent.pictures.markers import next_marker
 
 LARGEST = 60 * 1024 * 1024
 
 _START = b"\xff\xd8\xff"
 _MARK, _SOI, _EOI, _SOS, _DHT = 0xFF, 0xD8, 0xD9, 0xDA, 0xC4
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-# In entropy-coded data an FF belongs to the data when 00 or a restart marker follows; FF FF is fill.
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 # The tables of ITU-T T.81, annex K.3, as one DHT segment: what every decoder assumes of Motion JPEG.
 _STANDARD_TABLES = bytes.fromhex(
@@ -68,11 +66,11 @@ class Walk:
                 return verdict
 
     def _leave_scan(self, data: bytes | bytearray) -> bool:
-        found = _MARKER.search(data, self.at)
+        found = next_marker(data, self.at, len(data))
         # The last byte may be the first half of a marker: look at it again.
-        self.at = found.start() if found else max(self.at, len(data) - 1)
-        self._in_scan = found is None
-        return found is not None
+        self.at = max(self.at, len(data) - 1) if found < 0 else found - 1
+        self._in_scan = found < 0
+        return found >= 0
 
     def _step(self, data: bytes | bytearray, code: int) -> Verdict | None:
         if data[self.at] != _MARK or code in {0x00, _SOI}:
