@@ -77,6 +77,11 @@ class LinkState:
         return self.cause is not None
 
     @property
+    def at_ease(self) -> bool:
+        """Tell whether a success would change nothing, as nearly always."""
+        return self.cause is None and not self.doubtful and self.spacing is CLOSE and not self.failures
+
+    @property
     def doubtful(self) -> bool:
         """Tell whether items failed, and it is not known yet whether they or the server are to blame."""
         return bool(self.refused) or self.server_errors > 0
@@ -104,7 +109,7 @@ def after(
         # It answers: whatever it says, the outage is over for the whole fleet.
         spacing = spacing.restored(now - state.since)
     if meaning in SETTLED:
-        return _eased(spacing, began, rng)
+        return state if state.at_ease else _eased(spacing, began, rng)
     if meaning is Meaning.TOO_LARGE:
         return replace(_eased(spacing, began, rng), refused=state.refused, server_errors=state.server_errors)
     state = _lengthen_streak(state, meaning, item_id)

@@ -128,6 +128,14 @@ def test_one_success_ends_all_trouble(settled: Meaning, before: list[Meaning]) -
     assert well(states([*before, settled])) == LinkState()
 
 
+@pytest.mark.parametrize("settled", ENDS)
+@pytest.mark.parametrize("open_at", [0.0, 7.0])
+def test_a_success_after_a_success_changes_nothing(settled: Meaning, open_at: float) -> None:
+    """The state stays the very same, until when it may rest included: nearly every upload ends like that."""
+    state = LinkState(open_at=open_at)
+    assert after(state, settled, "", item_id=1, now=NOW, rng=random.Random(1)) is state
+
+
 @pytest.mark.parametrize(
     ("meaning", "most"), [(Meaning.REFUSED, REFUSALS_IN_A_ROW), (Meaning.SERVER_ERROR, ERRORS_IN_A_ROW)]
 )
