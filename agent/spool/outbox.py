@@ -20,7 +20,7 @@ from agent.spool.discard import QUARANTINE_FULL, bound_quarantine
 from agent.spool.durable import remove
 from agent.spool.filenames import smaller_path
 from agent.spool.records import stored_path
-from agent.spool.rows import receipt_row
+from agent.spool.rows import delivery, receipt_row
 from agent.spool.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -130,7 +130,10 @@ class Outbox:
         """Record that the platform has these items, in one commit, then let their files go."""
 
         def settle(connection: sqlite3.Connection) -> list[Item]:
-            return [item for item, receipt in batch if self._enter_receipt(connection, item, receipt)]
+            now = self._clock.wall()
+            ended = [(item, receipt) for item, receipt in batch if self._enter_receipt(connection, item, receipt, now)]
+            ledger.count_all(connection, (delivery(item, receipt) for item, receipt in ended))
+            return [item for item, _ in ended]
 
         # Without a receipt of its own nothing goes: whoever settled an item meanwhile sees to its files.
         for item in self._record(settle):
@@ -138,14 +141,12 @@ class Outbox:
         self._leftovers.forget_taken_away()
         self._unclaim(*(item for item, _ in batch))
 
-    def _enter_receipt(self, connection: sqlite3.Connection, item: Item, receipt: Receipt) -> bool:
+    def _enter_receipt(self, connection: sqlite3.Connection, item: Item, receipt: Receipt, now: datetime) -> bool:
         # An original that stays is none of those that may still lie there though they should not.
         origin = None if item.origin is None or item.origin.after == "keep" else item.origin
         ended = self._leftovers.end(connection, item, origin)
         if ended:
-            reason = ledger.DUPLICATE if receipt.result == ledger.DUPLICATE else ""
-            ledger.count(connection, item.source, ledger.DELIVERED, item.size, reason=reason)
-            connection.execute(RECEIPT, receipt_row(item, receipt, self._clock.wall()))
+            connection.execute(RECEIPT, receipt_row(item, receipt, now))
         return ended
 
     def drop(self, item: Item, reason: str) -> None:

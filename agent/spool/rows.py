@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.clock import utc_text
+from agent.spool import ledger
 from agent.spool.records import origin_text, stored_path, stored_stamp
 
 if TYPE_CHECKING:
@@ -54,3 +55,9 @@ def receipt_row(item: Item, receipt: Receipt, delivered_at: datetime) -> tuple[o
         utc_text(delivered_at),
         os.fsencode(item.origin.pathname) if item.origin else None,
     )
+
+
+def delivery(item: Item, receipt: Receipt) -> tuple[str, str, str, int]:
+    """Return how the ledger counts a receipt, as `count_all` takes it."""
+    reason = ledger.DUPLICATE if receipt.result == ledger.DUPLICATE else ""
+    return item.source, ledger.DELIVERED, reason, item.size

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ from spool_rig import (
 from agent.clock import boot_id
 from agent.errors import SpoolDamaged
 from agent.frame import Item, Receipt
+from agent.spool.claims import CURRENT_S, TOGETHER
+from agent.spool.schema import INDEX
 from agent.workers import Nursery, Stop
 
 if TYPE_CHECKING:
@@ -257,3 +261,51 @@ def test_ready_means_never_deferred(tmp_path: Path, clock: MovedClock) -> None:
         assert spool.outbox.has_ready()
         spool.outbox.defer(item, clock.boot() + 1)
         assert not spool.outbox.has_ready()
+
+
+def test_what_another_process_ended_is_not_handed_out(tmp_path: Path, clock: MovedClock) -> None:
+    """Rows are read together for the next few claims, and anew after a moment."""
+    with own(tmp_path / "spool", clock=clock) as spool:
+        staged = put(spool, *(draft(bytes([number])) for number in range(4)))
+        assert claim(spool).id == staged[0].id
+        with closing(sqlite3.connect(tmp_path / "spool" / INDEX)) as other, other:
+            other.execute("DELETE FROM item WHERE id IN (?, ?)", (staged[1].id, staged[2].id))
+        clock.advance(CURRENT_S)
+        assert claim(spool).id == staged[3].id
+        assert spool.outbox.claim() is None
+
+
+def test_what_was_changed_here_is_handed_out_as_it_is(tmp_path: Path, clock: MovedClock) -> None:
+    """No row that was read before counts for an item that this process kept out of hands since."""
+    with own(tmp_path / "spool", clock=clock) as spool:
+        first, second, third = put(spool, *(draft(bytes([number])) for number in range(3)))
+        assert claim(spool).id == first.id
+        with spool.claims.withheld([second.id]):
+            spool._commits.run(
+                lambda connection: connection.execute("UPDATE item SET metadata = '{}' WHERE id = ?", (second.id,))
+            )
+        changed = claim(spool)
+        assert (changed.id, changed.metadata) == (second.id, "{}")
+        assert claim(spool).id == third.id
+
+
+def test_a_backlog_is_claimed_with_few_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where many wait, their rows are read so many at a time, and each item comes once, in its order."""
+    with own(tmp_path / "spool") as spool:
+        put(spool, *(draft(b"%d" % number) for number in range(100)))
+        asked: list[str] = []
+        one, every = spool.reader.one, spool.reader.all
+
+        def ask_one(text: str, *values: object) -> sqlite3.Row | None:
+            asked.append(text)
+            return one(text, *values)
+
+        def ask_all(text: str, *values: object) -> list[sqlite3.Row]:
+            asked.append(text)
+            return every(text, *values)
+
+        monkeypatch.setattr(spool.reader, "one", ask_one)
+        monkeypatch.setattr(spool.reader, "all", ask_all)
+        found = [claim(spool).id for _ in range(100)]
+        assert found == sorted(set(found))
+        assert len(asked) < 100 / TOGETHER + 10
