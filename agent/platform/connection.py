@@ -62,6 +62,8 @@ class Connection:
         self._sock = sock
         self._lever = lever
         self._idle_since = time.monotonic()
+        self._heard = select.poll()
+        self._heard.register(sock, select.POLLIN)
 
     @classmethod
     def open(
@@ -98,9 +100,7 @@ class Connection:
         """Tell whether an idle connection may carry another request: a server that closed it has made it readable."""
         if time.monotonic() - self._idle_since > KEEPALIVE_S:
             return False
-        poll = select.poll()
-        poll.register(self._sock, select.POLLIN)
-        return not poll.poll(0)
+        return not self._heard.poll(0)
 
     def send(self, head: bytes, pieces: Iterator[bytes], *, timeout_s: float, pace: Callable[[int], None]) -> bool:
         """Send; return false where the server stopped reading, so that its answer may tell why.

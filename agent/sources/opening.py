@@ -13,6 +13,7 @@ from agent.sources.beneath import open_beneath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 LOOK_FLAGS = os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -24,21 +25,17 @@ class Vanished(Wait):
     """The file is gone, or another one has its name."""
 
 
-@contextmanager
-def open_regular(path: Path) -> Iterator[tuple[int, os.stat_result]]:
+def open_regular(path: Path) -> AbstractContextManager[tuple[int, os.stat_result]]:
     """Open a regular file, never a link, a pipe or a device.
 
     Raises `Vanished` where it is none, and `Wait` where it cannot be read.
     """
-    with _regular(str(path), lambda: os.open(path, LOOK_FLAGS)) as opened:
-        yield opened
+    return _regular(str(path), lambda: os.open(path, LOOK_FLAGS))
 
 
-@contextmanager
-def open_below(root: str | Path, name: str) -> Iterator[tuple[int, os.stat_result]]:
+def open_below(root: str | Path, name: str) -> AbstractContextManager[tuple[int, os.stat_result]]:
     """Open a regular file below a directory, as `open_regular` does, with no link on the way from there either."""
-    with _regular(f"{root}/{name}", lambda: open_beneath(root, name, LOOK_FLAGS)) as opened:
-        yield opened
+    return _regular(f"{root}/{name}", lambda: open_beneath(root, name, LOOK_FLAGS))
 
 
 @contextmanager
@@ -46,13 +43,14 @@ def _regular(path: str, look: Callable[[], int]) -> Iterator[tuple[int, os.stat_
     # The first descriptor opens nothing: whoever waits at a pipe's other end does not notice it.
     handle = _opened(path, look)
     try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise Vanished(f"{path} is no regular file")
         descriptor = _opened(path, lambda: os.open(f"/proc/self/fd/{handle}", READ_FLAGS))
     finally:
         os.close(handle)
     try:
-        yield descriptor, os.fstat(descriptor)
+        yield descriptor, status
     finally:
         os.close(descriptor)
 
