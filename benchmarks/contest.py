@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Figures = dict[str, float]
 QUIET_S = 2.0
 DOWN_S = 0.5
+PATIENCE_S = 120.0
+SLOWEST_S = 0.15  # a picture: what starts a program for each takes half of that, behind a link of 50 ms
 STARTS = 3
 
 
@@ -131,7 +133,7 @@ class Arena:
     ) -> tuple[Usage, dict[str, Any], dict[str, float]]:
         contestant = self._started(peer, job)
         producer = _producer(work.folder, job.folder, per_second)
-        self.sink.await_count(len(work.digests), 120, contestant.alive)
+        self.sink.await_count(len(work.digests), PATIENCE_S + SLOWEST_S * len(work.digests), contestant.alive)
         contestant.end(peer.ends)
         usage = contestant.result(sound=False)
         placed = json.loads(producer.communicate()[0])
