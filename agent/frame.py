@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.media import JPEG
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from agent.clock import Stamp
     from agent.selection.facts import Look, Verdict
 
-JPEG = "image/jpeg"
-PNG = "image/png"
-EXTENSIONS = {JPEG: "jpg", PNG: "png"}
 PRIORITY = 5
 """The priority (0 to 9) of what nobody gave another one."""
 

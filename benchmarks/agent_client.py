@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.clock import SystemClock
-from agent.frame import JPEG, Item
+from agent.frame import Item
+from agent.media import JPEG
 from agent.platform.client import Client, Endpoint, tls_context
 from agent.platform.transport import Transport
 

@@ -46,7 +46,7 @@ def inside(place: Path, *, count: int, million: bool) -> dict[str, float]:
         found |= shares.shares(arena, many)
         if shutil.which("strace"):
             found |= parts.calls(arena, work)
-            found |= parts.slow_disk(arena, work)
+            found |= parts.slow_disk(arena, many)
         found |= parts.rest(arena, work)
         arrivals = arena.arrivals(AgentDaemon(), dropped, per_second=40)
         for share in ("p50", "p99"):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 from wire_rig import ACCEPTED, KEY, SEEN, Server, make_client
 
 from agent.drain import Uploader
-from agent.frame import JPEG
 from agent.health import Pulse
 from agent.link import Link
+from agent.media import JPEG
 from agent.receipts import ReceiptClerk
 from agent.spool.budget import Limits
 from agent.spool.records import Draft

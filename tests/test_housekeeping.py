@@ -15,8 +15,9 @@ from wire_rig import SEEN, sha
 from agent import housekeeping
 from agent.annotations.plan import AnnotationPlan
 from agent.errors import BadPicture, SpoolDamaged, Wait
-from agent.frame import JPEG, PNG, Model, Origin, Receipt
+from agent.frame import Model, Origin, Receipt
 from agent.housekeeping import EVERY_S, Examiner, Housekeeping
+from agent.media import JPEG, PNG
 from agent.pictures.limits import PictureLimits
 from agent.spool.records import Draft
 from agent.spool.spool import Spool

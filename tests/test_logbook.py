@@ -3,8 +3,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from agent.frame import JPEG, Item, Receipt
+from agent.frame import Item, Receipt
 from agent.logbook import BOUNDS_S, LATEST, SOURCES, Logbook
+from agent.media import JPEG
 from agent.platform.answers import Meaning
 from agent.spool.records import Draft, Staged
 

@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 from wire_rig import SEEN, MovedClock
 
 from agent.errors import SpoolDamaged
-from agent.frame import JPEG, Receipt
+from agent.frame import Receipt
 from agent.health import Pulse
+from agent.media import JPEG
 from agent.receipts import BOUND, ENOUGH, STAGE, ReceiptClerk
 from agent.spool.records import Draft
 from agent.spool.spool import Spool

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import httpx
 
-from agent.frame import JPEG, Item
+from agent.frame import Item
+from agent.media import JPEG
 from agent.platform.client import Client, Endpoint
 from agent.platform.connection import Reply
 from agent.platform.transport import Transport

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from agent.errors import BadPicture
-from agent.frame import EXTENSIONS, JPEG
+from agent.media import EXTENSIONS, JPEG
 from agent.pictures.inspect import NotWhole, PictureLimits, inspect
 from agent.pictures.location import without_location
 from agent.pictures.orientation import UPRIGHT

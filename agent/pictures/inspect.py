@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.buffers import lent
 from agent.errors import BadPicture
-from agent.frame import EXTENSIONS
+from agent.media import EXTENSIONS
 from agent.pictures import foreign, jpeg, png
 from agent.pictures.limits import PictureLimits
 from agent.pictures.tape import NotWhole, Tape, steady

@@ -6,7 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from agent.errors import BadPicture
-from agent.frame import JPEG
+from agent.media import JPEG
 from agent.pictures import exif
 from agent.pictures.header import Header
 from agent.pictures.markers import next_marker

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.buffers import lent
 from agent.errors import BadPicture
-from agent.frame import JPEG
+from agent.media import JPEG
 from agent.pictures import exif
 from agent.pictures.gps import exif_without_place, tells_place, xmp_without_place
 from agent.pictures.markers import next_marker

@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from agent.errors import BadPicture
-from agent.frame import PNG
+from agent.media import PNG
 from agent.pictures import exif
 from agent.pictures.header import Header
 

@@ -9,7 +9,7 @@ import secrets
 from typing import Any
 
 from agent.errors import AgentError
-from agent.frame import JPEG, PNG
+from agent.media import JPEG, PNG
 
 MAX_BODY_BYTES = 50_000_000
 MAX_FILENAME = 255

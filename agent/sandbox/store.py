@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from agent.errors import AgentError
-from agent.frame import EXTENSIONS
+from agent.media import EXTENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from agent.errors import BadPicture
-from agent.frame import JPEG
+from agent.media import JPEG
 from agent.pictures.location import without_location
 from agent.pictures.pixels import prepared
 from agent.pictures.tape import NotWhole, opened

@@ -15,7 +15,8 @@ from agent.annotations.plan import AnnotationPlan
 from agent.annotations.read import as_displayed
 from agent.clock import stamp_file
 from agent.errors import BadSidecar
-from agent.frame import JPEG, PRIORITY, Labels, Model, Origin
+from agent.frame import PRIORITY, Labels, Model, Origin
+from agent.media import JPEG
 from agent.pictures.developing import Darkroom, Developer, Encoding
 from agent.pictures.inspect import Picture, inspect
 from agent.pictures.transform import Recipe

@@ -18,6 +18,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
+from agent import collector
 from agent.errors import Reject, Wait
 from agent.file_state import file_state
 from agent.pictures.inspect import Picture, PictureLimits, inspect
@@ -31,6 +32,7 @@ _values = attrgetter(*(field.name for field in fields(Picture)))  # `astuple` co
 
 def main(idle_s: float, parent: int) -> None:
     """Answer requests on standard input until there are no more."""
+    collector.put_off()
     confine(parent, MEMORY_BYTES)
     os.nice(NICE)
     with os.fdopen(os.dup(1), "wb") as answers:

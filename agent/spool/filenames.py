@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agent.clock import utc_text
-from agent.frame import EXTENSIONS
+from agent.media import EXTENSIONS
 
 if TYPE_CHECKING:
     from pathlib import Path

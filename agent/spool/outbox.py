@@ -14,7 +14,7 @@ import structlog
 
 from agent.clock import utc_text
 from agent.errors import Wait
-from agent.frame import JPEG
+from agent.media import JPEG
 from agent.spool import ledger
 from agent.spool.discard import QUARANTINE_FULL, bound_quarantine
 from agent.spool.durable import remove

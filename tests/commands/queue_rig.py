@@ -13,7 +13,8 @@ from house_rig import toml
 
 from agent.clock import SystemClock
 from agent.commands import main
-from agent.frame import JPEG, Origin, Receipt
+from agent.frame import Origin, Receipt
+from agent.media import JPEG
 from agent.spool.budget import Limits
 from agent.spool.records import Draft, Mark, Opened
 from agent.spool.spool import Spool

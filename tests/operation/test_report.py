@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.device import Device, DeviceMeter
-from agent.frame import JPEG
+from agent.media import JPEG
 from agent.report import Queue, Reporter, metrics
 from agent.spool.budget import Limits
 from agent.spool.records import Draft

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agent.chronicle import Sample, Trouble
-from agent.frame import JPEG
+from agent.media import JPEG
 from agent.page.history import quarters, series
 from agent.page.sight import boxes_of
 from agent.previews import EVERY_S, LARGEST, Preview, Previews, previews_folder, read_preview

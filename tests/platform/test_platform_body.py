@@ -12,7 +12,7 @@ from wire_rig import make_item, sha, with_metadata
 from agent.buffers import PIECE
 from agent.errors import Wait
 from agent.file_state import file_state
-from agent.frame import PNG
+from agent.media import PNG
 from agent.platform.body import PictureChanged, PictureMissing, UploadBody, opened
 
 if TYPE_CHECKING:

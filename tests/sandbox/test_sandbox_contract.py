@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.frame import JPEG, PNG
+from agent.media import JPEG, PNG
 from agent.sandbox.contract import Keys, Refusal, key_suffix, media_type_of, metadata_of
 
 BOX = {"class_value": "scratch", "type": "bbox", "geometry": [0.31, 0.62, 0.08, 0.05]}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.frame import JPEG
+from agent.media import JPEG
 from agent.sandbox.page import COLOURS, MAX_BOXES, cards, document
 from agent.sandbox.store import Upload
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent.errors import AgentError
-from agent.frame import JPEG
+from agent.media import JPEG
 from agent.sandbox import store as store_module
 from agent.sandbox.store import Arrival, Store, Upload, digest
 

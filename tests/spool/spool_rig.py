@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 
 from agent.errors import BadPicture
-from agent.frame import JPEG, PRIORITY, Origin, Receipt
+from agent.frame import PRIORITY, Origin, Receipt
+from agent.media import JPEG
 from agent.spool.budget import Limits
 from agent.spool.ledger import TALLY, accounts
 from agent.spool.reconcile import Found

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.frame import JPEG, PNG, Origin
+from agent.frame import Origin
+from agent.media import JPEG, PNG
 from agent.spool.filenames import parse_filename, sidecar_path, smaller_path, upload_filename
 from agent.spool.records import origin_text, read_origin, read_path, stored_path
 
