@@ -49,6 +49,12 @@ def deployment(number: int, url: str, version: str) -> dict[str, Any]:
     return {"id": number, "type": "deploy", **model, "file_ext": ".onnx", "label_map": LABELS}
 
 
+def deploy(house: House) -> None:
+    """Have the platform deploy a model that calls the lights lamps."""
+    url = house.sandbox.offer("lamps.onnx", cell_finder(house.root / "new.onnx", head="v5").read_bytes())
+    house.sandbox.ask(deployment(1, url, "2.0"))
+
+
 def picture(house: House, name: str, column: int) -> str:
     """Let a picture arrive with a light in one place; return its digest."""
     return arrive(house.watched / name, cv2.imencode(".png", spotted(column, 0))[1].tobytes())
@@ -66,8 +72,7 @@ def test_a_deployed_model_is_used_whatever_the_file_says_by_then(house: House) -
     picture(house, "a.png", 0)
     house.settled(1)
     house.config.write_text("[upload]\nworkers = 0\n", encoding="ascii")
-    url = house.sandbox.offer("lamps.onnx", cell_finder(house.root / "new.onnx", head="v5").read_bytes())
-    house.sandbox.ask(deployment(1, url, "2.0"))
+    deploy(house)
     agent.until("configuration_refused")
     agent.until("started", 2)
     digest = picture(house, "b.png", 1)
@@ -81,8 +86,7 @@ def test_a_deployed_model_looks_at_the_next_pictures(house: House) -> None:
     agent = house.run()
     before = picture(house, "a.png", 0)
     house.settled(1)
-    url = house.sandbox.offer("lamps.onnx", cell_finder(house.root / "new.onnx", head="v5").read_bytes())
-    house.sandbox.ask(deployment(1, url, "2.0"))
+    deploy(house)
     agent.until("model_fetched")
     agent.until("started", 2)
     after = picture(house, "b.png", 1)
@@ -144,8 +148,7 @@ def test_a_deployed_model_looks_at_a_cameras_frames(house: House) -> None:
     agent = house.run()
     house.settled(1)
     film("1.avi", 1)
-    url = house.sandbox.offer("lamps.onnx", cell_finder(house.root / "new.onnx", head="v5").read_bytes())
-    house.sandbox.ask(deployment(1, url, "2.0"))
+    deploy(house)
     agent.until("model_fetched")
     agent.until("started", 2)
     house.settled(2)
