@@ -9,11 +9,12 @@ from __future__ import annotations
 import ctypes
 from pathlib import Path
 
+from agent.libc import LIBC
+
 TIMESYNCD = Path("/run/systemd/timesync")
 MARK = "synchronized"
 TIME_ERROR = 5  # adjtimex: "the system clock is not synchronized"
 TIMEX_BYTES = 512  # more than any architecture's `struct timex`; all zeros ask and set nothing
-_LIBC = ctypes.CDLL(None)
 
 
 def is_synchronised() -> bool | None:
@@ -29,7 +30,7 @@ def decide(kernel: bool | None, service: bool | None) -> bool | None:  # noqa: F
 
 
 def _kernel_says() -> bool | None:
-    state: int = _LIBC.adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
+    state: int = LIBC.adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
     return None if state < 0 else state != TIME_ERROR
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
+
+from agent.libc import LIBC
 
 _PR_SET_PDEATHSIG = 1
 
@@ -15,6 +16,6 @@ def die_with(parent: int) -> None:
 
     `parent` is the process of that thread; where it is gone already, this one ends at once.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit(0)

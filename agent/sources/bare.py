@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent.annotations.pairing import is_sidecar
@@ -68,6 +67,6 @@ def is_telling(state: FileState, now: datetime) -> bool:
 
 
 def _has_none(place: str) -> bool:
+    """Tell whether a folder has no sidecar: the first one that is met, or one name too many, ends the listing."""
     with os.scandir(place) as entries:
-        names = [is_sidecar(entry.name) for entry in islice(entries, MOST + 1)]
-    return len(names) <= MOST and not any(names)
+        return not any(number > MOST or is_sidecar(entry.name) for number, entry in enumerate(entries, 1))

@@ -13,6 +13,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from agent.libc import LIBC
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,8 +23,6 @@ RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH = 0x02, 0x04, 0x08
 FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 MISSING = frozenset({errno.ENOSYS, errno.EPERM, errno.EAGAIN, errno.EINVAL, errno.E2BIG})
 """It is not there, a sandbox that does not know it forbids it, or a rename got in its way: walk instead."""
-
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class _OpenHow(ctypes.Structure):
@@ -52,7 +52,7 @@ def openat2(folder: int, name: str, flags: int) -> int:
     resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
     how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     path = ctypes.c_char_p(os.fsencode(name))
-    descriptor: int = _LIBC.syscall(
+    descriptor: int = LIBC.syscall(
         ctypes.c_long(OPENAT2), ctypes.c_int(folder), path, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))
     )
     if descriptor < 0:

@@ -127,7 +127,7 @@ def test_a_sandbox_that_forbids_the_call_costs_nothing(watched: Path, monkeypatc
             ctypes.set_errno(errno.EPERM)
             return -1
 
-    monkeypatch.setattr(beneath, "_LIBC", Forbidding())
+    monkeypatch.setattr(beneath, "LIBC", Forbidding())
     assert content(watched, "day/hour/a.jpg") == b"inside"
 
 
