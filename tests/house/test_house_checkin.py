@@ -34,6 +34,8 @@ def test_an_agent_is_heard_of_while_its_uploads_fail(tmp_path: Path) -> None:
         }
         agent.until("action_settled")
         house.says("a compose file is never run")
+        # The actions are in the index at once, what the daemon says of itself in its state file a moment later.
+        until(lambda: status(house)["daemon"]["checkin"]["device_id"] is not None)
         told = status(house)
         assert [(action["id"], action["outcome"]) for action in told["actions"]] == [("5", "shown")]
         assert told["daemon"]["checkin"]["device_id"] == "sandbox-device"
