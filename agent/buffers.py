@@ -7,11 +7,6 @@ to hash what is read into it. Those few that are in use at once stay.
 from __future__ import annotations
 
 from collections import deque
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PIECE = 262_144  # a picture of the usual size is one piece: each costs a pass through all that handles it
 MARGIN = 1024  # around a piece, for what belongs in front of it or behind it
@@ -21,14 +16,15 @@ KEPT = 4
 _shelved: deque[bytearray] = deque(maxlen=KEPT)
 
 
-@contextmanager
-def lent() -> Iterator[bytearray]:
-    """Lend a buffer of `PIECE + MARGIN` bytes, with whatever somebody else left in it."""
-    try:
-        buffer = _shelved.pop()
-    except IndexError:
-        buffer = bytearray(PIECE + MARGIN)
-    try:
-        yield buffer
-    finally:
-        _shelved.append(buffer)
+class Loan:
+    """Lends a buffer of `PIECE + MARGIN` bytes, with whatever somebody else left in it."""
+
+    def __enter__(self) -> bytearray:
+        try:
+            self._buffer = _shelved.pop()
+        except IndexError:
+            self._buffer = bytearray(PIECE + MARGIN)
+        return self._buffer
+
+    def __exit__(self, *_: object) -> None:
+        _shelved.append(self._buffer)

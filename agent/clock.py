@@ -8,11 +8,10 @@ which boot clock it was, and whether the wall time could be trusted.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agent.synchronisation import is_synchronised
 
@@ -42,8 +41,7 @@ class Clock(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What is known of a capture time besides itself: from it, one that was written by a wrong clock is put right.
 
     `boot_s` is the moment on the boot clock of `boot_id`, None where it cannot be known. `trusted` tells whether the

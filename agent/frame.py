@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.media import JPEG
 
@@ -92,8 +92,7 @@ class Frame:
     verdict: Verdict | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The watched file that an item was adopted from, by the marks that tell it from any later file.
 
     `after` is what delivery does to it: `keep`, `delete` or `move` (into `move_to`); its sidecar goes with it.
@@ -113,8 +112,7 @@ class Origin:
         return Path(self.pathname)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One promise to deliver, as the spool holds it: every attempt sends these bytes under this filename.
 
     `beside` is the link to the sidecar that lies with the picture, from which the metadata can be built again.
@@ -141,8 +139,7 @@ class Item:
         return Path(self.pathname)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The platform's word that it has an item; ids are opaque strings and may be missing.
 
     `result` is `delivered`, or `duplicate` where the platform said that it had the picture already.

@@ -64,7 +64,7 @@ def hand_over(house: House, spool: Spool, files: Sequence[Path], source: str) ->
                 with open_regular(path) as (descriptor, status), drafter.sidecars.open(path.name) as sidecar:
                     picture = drafter.look(descriptor)
                     draft = drafter.draft(path.name, descriptor, status, picture, sidecar, copy=False)
-                    one = spool.inbox.stage(replace(draft, mark=None))
+                    one = spool.inbox.stage(draft._replace(mark=None))
             except Reject as error:
                 handed.append(Handed(str(path), REJECTED, reason=str(error)))
                 continue

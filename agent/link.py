@@ -181,14 +181,16 @@ class Link:
                 alone=self._under_way == 1,
                 began=self._began,
             )
-            self._state = state = self._timed(before, state)
+            if state is not before:  # where all is well, one more success changes nothing
+                self._state = state = self._timed(before, state)
             if state.paused and not before.paused:
                 self._window = self._window.fallen(overloaded=sent or meaning in OVERLOAD)
             elif meaning in SETTLED and not state.paused:
                 self._window = self._window.grown()
             self._give_back()
             wake, self._turned_away = self._turned_away, False
-        self._tell(before, state)
+        if state is not before:
+            self._tell(before, state)
         if wake:
             self._bell.ring()
         return state

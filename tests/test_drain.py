@@ -401,8 +401,7 @@ def adopt(drain: Drain, path: Path) -> None:
         memory = Draft.of_bytes(
             data, source="cam-1", captured_at=drain.clock.wall(), media_type="image/jpeg", metadata=""
         )
-        draft = replace(
-            memory,
+        draft = memory._replace(
             body=Opened(file.fileno()),
             origin=Origin(str(path), *marks, after="delete"),
             mark=Mark(path.name, *marks, memory.sha256),

@@ -7,7 +7,7 @@ import hashlib
 import json
 import socket
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -21,7 +21,7 @@ from agent.platform.transport import Transport
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     import respx
@@ -173,7 +173,7 @@ def make_item(folder: Path, data: bytes = b"\xff\xd8\xff a picture", *, number: 
 
 def with_metadata(item: Item, metadata: str) -> Item:
     """Return the item with other metadata."""
-    return replace(item, metadata=metadata)
+    return item._replace(metadata=metadata)
 
 
 class Still:
@@ -223,9 +223,13 @@ class Routed(Transport):
         super().__init__(None)
         self._mock = httpx.MockTransport(router.handler)
 
-    def exchange(self, request: httpx.Request) -> Reply:
+    def exchange(
+        self, request: httpx.Request, more: Sequence[tuple[bytes, bytes]] = (), body: Iterable[bytes] | None = None
+    ) -> Reply:
         """Ask the router."""
-        answer = self._mock.handle_request(request)
+        headers, content = [*request.headers.raw, *more], None if body is None else b"".join(map(bytes, body))
+        stream = request.stream if content is None else httpx.ByteStream(content)
+        answer = self._mock.handle_request(httpx.Request(request.method, request.url, headers=headers, stream=stream))
         return Reply(answer.status_code, answer.headers.raw, iter((answer.read(),)), lambda: True)
 
 

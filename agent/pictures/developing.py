@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -94,7 +94,7 @@ class Developer:
         data = self.develop(descriptor, picture, transform)
         if transform is not None:
             width, height = transform.size
-            picture = replace(picture, media_type=JPEG, width=width, height=height, orientation=UPRIGHT)
+            picture = picture._replace(media_type=JPEG, width=width, height=height, orientation=UPRIGHT)
         return b"".join(pieces(descriptor, 0, picture.size)) if data is None else data, picture
 
     def develop_frame(self, jpeg: bytes) -> bytes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 WEBP = "image/webp"
 BMP = "image/bmp"
 TIFF = "image/tiff"
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """Media type, size in pixels as stored, and EXIF orientation (1 to 8, 1 where nothing is said)."""
 
     media_type: str

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from agent.buffers import lent
+from agent.buffers import Loan
 from agent.errors import BadPicture
 from agent.media import EXTENSIONS
 from agent.pictures import foreign, jpeg, png
@@ -28,8 +27,7 @@ _WALKERS = {
 _LONGEST_MAGIC = max(map(len, _WALKERS))
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """A whole picture: `width` and `height` in pixels as stored, `sha256` and `size` of all the file's bytes.
 
     `orientation` is EXIF's, 1 to 8; from 5 on the picture is shown with width and height swapped.
@@ -55,7 +53,7 @@ def inspect(descriptor: int, limits: PictureLimits) -> Picture:
     `NotWhole` for what may still be growing, `BadPicture` for what waiting will not mend, and `Wait` where the
     file cannot be read. The messages do not name the file: only the caller knows it.
     """
-    with steady(descriptor) as size, lent() as buffer:
+    with steady(descriptor) as size, Loan() as buffer:
         _check_size(size, limits.max_convert_bytes)
         tape = Tape(descriptor, size, buffer)
         header = _walk(tape)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class PictureLimits:
+class PictureLimits(NamedTuple):
     """What is accepted, by the file's size and by the size in the picture's own header.
 
     `max_bytes` holds for what is sent as it is; the platform takes 50 MB, and the rest of the upload's body needs

@@ -11,7 +11,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from agent.buffers import lent
+from agent.buffers import Loan
 from agent.errors import BadPicture
 from agent.media import JPEG
 from agent.pictures import exif
@@ -44,7 +44,7 @@ def without_location(descriptor: int, size: int, media_type: str) -> bytes | Non
     Read in pieces; only a picture that has to be changed is held in memory. Raises `BadPicture` and `NotWhole`, as
     `inspect` does.
     """
-    with steady(descriptor), lent() as buffer:
+    with steady(descriptor), Loan() as buffer:
         tape = Tape(descriptor, size, buffer)
         edits = list(_jpeg_edits(tape) if media_type == JPEG else _png_edits(tape))
         return b"".join(_kept(descriptor, size, edits)) if edits else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+_FF = 0xFF
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _OPENS = bytes(_MARKER.fullmatch(bytes((0xFF, second))) is not None for second in range(256))
 # Of what a camera makes at quality 90 every 600th byte is FF: from one to the next at a time takes half of what the
@@ -18,11 +19,13 @@ _STEPS, _WORTH = 64, 300
 def next_marker(data: bytes | bytearray, at: int, end: int) -> int:
     """Return where, from `at` on and before `end`, the second byte of the next marker is; -1 where there is none."""
     last = end - 1
+    if at < last and data[at] == _FF and _OPENS[data[at + 1]]:
+        return at + 1  # in a header one follows the other
     try:
         while True:
             begin = at
             for _ in range(_STEPS):
-                at = data.index(b"\xff", at, last) + 1
+                at = data.index(_FF, at, last) + 1
                 if _OPENS[data[at]]:
                     return at
             if at - begin < _STEPS * _WORTH:

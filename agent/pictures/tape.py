@@ -45,6 +45,11 @@ class Tape:
         """Return `count` bytes at `offset`, without moving on."""
         if offset + count > self.size:
             raise NotWhole("the file ends in the middle of the picture")
+        if count and not self._offset:
+            self._turn()
+        at = self._end - (self._offset - offset)
+        if KEPT <= at <= self._end - count:
+            return bytes(self._view[at : at + count])
         return b"".join(pieces(self._descriptor, offset, count))
 
     def take(self, count: int) -> bytes:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 RETRY_AFTER_CAP_S = 3600.0
 SHOWN_CHARACTERS = 200
@@ -46,9 +45,10 @@ class Meaning(Enum):
     UNPROVEN = "unproven"
     OFFLINE = "offline"
 
+    __hash__ = object.__hash__  # each is looked up in sets again and again, and Enum's own is Python
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+
+class Answer(NamedTuple):
     """An HTTP answer as it came: header names in lower case, the body cut at a bound."""
 
     status: int
@@ -56,8 +56,7 @@ class Answer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """An answer's meaning, with a sentence for people; the ids are set where it is a delivery.
 
     `approval` is what `device/self` says of the device, None where it was not asked or does not tell.

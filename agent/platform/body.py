@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from agent.buffers import PIECE, lent
+from agent.buffers import PIECE, Loan
 from agent.errors import Reject, Wait
 from agent.file_state import file_state
 
@@ -56,7 +55,7 @@ class UploadBody:
         return self._pieces()  # type: ignore[return-value]  # views of a buffer are sent like bytes
 
     def _pieces(self) -> Iterator[bytes | memoryview]:
-        with lent() as buffer:
+        with Loan() as buffer:
             whole = memoryview(buffer)
             vouched = file_state(os.fstat(self._descriptor)) == self._vouched
             digest = None if vouched else hashlib.sha256()
@@ -85,7 +84,7 @@ class UploadBody:
 
     def _hash(self) -> str:
         digest, offset = hashlib.sha256(), 0
-        with lent() as buffer:
+        with Loan() as buffer:
             while count := self._read(memoryview(buffer)[:PIECE], offset):
                 digest.update(memoryview(buffer)[:count])
                 offset += count
@@ -107,24 +106,36 @@ class UploadBody:
         return piece
 
 
-@contextmanager
-def opened(item: Item) -> Iterator[int]:
-    """Open an item's picture for reading, and see at once whether it is still of the right size."""
-    try:
-        descriptor = os.open(item.pathname, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError as error:
-        # A watched directory that is not mounted just now hides the pictures that lie in it; it does not lose them.
-        if not item.path.parent.parent.is_dir():
+class Opened:
+    """An item's picture, open for reading, once it is seen to be of the right size still."""
+
+    def __init__(self, item: Item) -> None:
+        self._item = item
+
+    def __enter__(self) -> int:
+        item = self._item
+        try:
+            self._descriptor = os.open(item.pathname, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError as error:
+            # A watched directory that is not mounted just now hides the pictures that lie in it; it does not lose them.
+            if not item.path.parent.parent.is_dir():
+                raise _unreadable(item, error) from error
+            raise PictureMissing("its file is missing from the spool") from None
+        except OSError as error:
             raise _unreadable(item, error) from error
-        raise PictureMissing("its file is missing from the spool") from None
-    except OSError as error:
-        raise _unreadable(item, error) from error
-    try:
-        if os.fstat(descriptor).st_size != item.size:
+        try:
+            self._check()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        return self._descriptor
+
+    def _check(self) -> None:
+        if os.fstat(self._descriptor).st_size != self._item.size:
             raise PictureChanged("changed after adoption")
-        yield descriptor
-    finally:
-        os.close(descriptor)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
 
 
 def _unreadable(item: Item, error: OSError) -> Wait:

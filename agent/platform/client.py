@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import httpx
@@ -17,8 +17,8 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from agent import __version__
 from agent.platform.answers import Answer, Meaning, Verdict, read_answer
-from agent.platform.body import MAX_BODY, UploadBody, opened
-from agent.platform.faults import is_stale, link_errors
+from agent.platform.body import MAX_BODY, Opened, UploadBody
+from agent.platform.faults import is_stale, link_fault
 from agent.platform.identity import UNAPPROVED, read_identity
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from agent.platform.transport import Transport
 
 MAX_ANSWER = 65_536
+UPLOAD = "/device/images/upload"
+HEADERS = [
+    ("user-agent", f"acusight-agent/{__version__}"),
+    ("accept", "application/json"),
+    ("accept-encoding", "identity"),
+]
 TOLD = frozenset({b"retry-after", b"date", b"location"})
 
 
@@ -56,19 +62,9 @@ class Client:
         clock: Clock,
         vouched: Callable[[int], FileState | None] = lambda _: None,
     ) -> None:
-        self._base = base = endpoint.url.rstrip("/")
-        self._upload_url = httpx.URL(f"{base}/device/images/upload")
-        self._self_url = httpx.URL(f"{base}/device/self")
+        self._base = endpoint.url.rstrip("/")
         self._key = key
-        # What is the same for every request, made once: that costs ten times as much as to copy it.
-        self._headers = httpx.Headers(
-            [
-                ("host", self._upload_url.netloc.decode()),
-                ("user-agent", f"acusight-agent/{__version__}"),
-                ("accept", "application/json"),
-                ("accept-encoding", "identity"),
-            ]
-        )
+        self._requests: dict[tuple[str, str], _Known] = {}
         self._clock = clock
         self._vouched = vouched
         waits = {"connect": endpoint.connect_timeout_s, "read": endpoint.timeout_s, "write": endpoint.timeout_s}
@@ -87,14 +83,13 @@ class Client:
         Raises `LinkFault` when no whole answer came, `PictureChanged` or `PictureMissing` when the spool's file is
         no longer the item's, `Wait` when it cannot be read now.
         """
-        with opened(item) as descriptor:
+        with Opened(item) as descriptor:
             body = UploadBody(item, descriptor, vouched=self._vouched(item.id))
             if body.length >= MAX_BODY:
                 return Verdict(
                     Meaning.TOO_LARGE, f"{body.length} bytes with its metadata, the platform takes {MAX_BODY}"
                 )
-            headers = [("content-type", body.content_type), ("content-length", str(body.length))]
-            answer = self._ask("POST", self._upload_url, headers, body)
+            answer = self._ask("POST", UPLOAD, _headers(body.content_type, body.length), body)
         return read_answer(answer, self._clock.wall())
 
     def probe(self) -> Verdict:
@@ -115,18 +110,17 @@ class Client:
                 retry_after_s=UNAPPROVED[approval],
                 approval=approval,
             )
-        return replace(verdict, approval=approval or None)
+        return verdict._replace(approval=approval or None)
 
     def identify(self) -> Answer:
         """Ask `GET /device/self`, and return the answer as it came."""
         fresh = Retrying(stop=stop_after_attempt(2), retry=retry_if_exception(is_stale), reraise=True)
-        return fresh(self._ask, "GET", self._self_url, [], None)
+        return fresh(self._ask, "GET", "/device/self", [], None)
 
     def tell(self, path: str, document: Mapping[str, object]) -> Answer:
         """Post a JSON document to a path of the API, once; raises `LinkFault` when no whole answer came."""
         body = _Words(json.dumps(document).encode())
-        headers = [("content-type", "application/json"), ("content-length", str(len(body.data)))]
-        return self._ask("POST", httpx.URL(f"{self._base}{path}"), headers, body)
+        return self._ask("POST", path, _headers("application/json", len(body.data)), body)
 
     def abort(self) -> None:
         """Break off what is under way, from any thread."""
@@ -136,20 +130,36 @@ class Client:
         """Close the connection."""
         self._transport.close()
 
-    def _ask(self, method: str, url: httpx.URL, headers: list[tuple[str, str]], body: Body | None) -> Answer:
-        whole = self._headers.copy()
-        key = self._key()
-        for name, value in [("x-device-key", key), *headers]:
-            if value:  # before it is provisioned, a device has no key
-                whole[name] = value
-        stream = _Stream(body) if body else httpx.ByteStream(b"")
-        request = httpx.Request(method, url, headers=whole, stream=stream, extensions=self._extensions)
-        with link_errors(body, self._clock):
-            reply = self._transport.exchange(request)
+    def _ask(self, method: str, path: str, headers: list[tuple[bytes, bytes]], body: Body | None) -> Answer:
+        try:
+            reply = self._transport.exchange(self._request(method, path), headers, body)
             try:
                 return Answer(reply.status, _told(reply.headers), _bounded(reply.pieces))
             finally:
                 self._transport.finish(reply)
+        except httpx.TransportError as error:
+            raise link_fault(error, body, self._clock) from error
+
+    def _request(self, method: str, path: str) -> httpx.Request:
+        """Return a request with what is the same each time, made once: of an upload's time it would take a tenth."""
+        key, known = self._key(), self._requests.get((method, path))
+        if known is None or known.key != key:
+            url = httpx.URL(f"{self._base}{path}")
+            headers = [("host", url.netloc.decode("ascii")), *HEADERS]
+            if key:  # before it is provisioned, a device has none
+                headers.append(("x-device-key", key))
+            stream = httpx.ByteStream(b"")
+            request = httpx.Request(method, url, headers=headers, stream=stream, extensions=self._extensions)
+            self._requests[method, path] = known = _Known(key, request)
+        return known.request
+
+
+class _Known:
+    """A request, and the key that it was made with. No tuple: that would show the key."""
+
+    def __init__(self, key: str, request: httpx.Request) -> None:
+        self.key = key
+        self.request = request
 
 
 class _Words:
@@ -162,14 +172,6 @@ class _Words:
     def __iter__(self) -> Iterator[bytes]:
         self.sent = len(self.data)
         yield self.data
-
-
-class _Stream(httpx.SyncByteStream):
-    def __init__(self, body: Body) -> None:
-        self._body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
 
 
 def tls_context(url: str, ca_file: Path | None) -> ssl.SSLContext | None:
@@ -193,6 +195,10 @@ def present(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> 
     Raises `OSError` or `ssl.SSLError` where they cannot be read, do not fit, or the key has a passphrase.
     """
     context.load_cert_chain(cert_file, key_file, password=lambda: b"")  # a terminal is not asked
+
+
+def _headers(content_type: str, length: int) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", content_type.encode("ascii")), (b"content-length", b"%d" % length)]
 
 
 def _told(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -13,9 +13,8 @@ import select
 import socket
 import ssl
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPResponse
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ import httpx
 from agent.buffers import MARGIN, PIECE
 from agent.platform.dialing import dial
 from agent.platform.glance import Plain, glance
+from agent.platform.translation import CONNECTING, RECEIVING, SENDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +79,7 @@ class Connection:
 
         `hold` gets the lever as soon as there is one, before the handshake, which may block too.
         """
-        with _translated(httpx.ConnectError, httpx.ConnectTimeout):
+        with CONNECTING:
             sock = dial(host, port, timeout_s)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -113,7 +113,7 @@ class Connection:
         parts = [memoryview(head), memoryview(next(pieces, b""))]
         while parts:
             try:
-                with _translated(httpx.WriteError, httpx.WriteTimeout):
+                with SENDING:
                     count = self._send(parts)
             except httpx.WriteError:
                 return False
@@ -130,7 +130,7 @@ class Connection:
     def receive(self, method: str, *, timeout_s: float) -> Reply:
         """Return the answer once its head is there; its body shares the deadline of `timeout_s`."""
         source = _Deadlined(self._sock, timeout_s)
-        with _translated(httpx.ReadError, httpx.ReadTimeout):
+        with RECEIVING:
             data = source.some()
             while isinstance(found := glance(data), int) and (more := source.some()):
                 data += more
@@ -176,7 +176,7 @@ def _parsed(source: _Deadlined, method: str) -> Reply:
 
 def _body_of(answer: HTTPResponse) -> Iterator[bytes]:
     """Yield an answer's body undecoded; one that ends before its announced length is an error."""
-    with _translated(httpx.ReadError, httpx.ReadTimeout):
+    with RECEIVING:
         while piece := answer.read(ANSWER_PIECE):
             yield piece
         if answer.length:
@@ -236,16 +236,3 @@ def _limit(sock: socket.socket, timeout_s: float) -> None:
     """Have operations wait so long; where that is so already, it is not worth a system call."""
     if sock.gettimeout() != timeout_s:
         sock.settimeout(timeout_s)
-
-
-@contextmanager
-def _translated(error_type: type[httpx.TransportError], timeout_type: type[httpx.TimeoutException]) -> Iterator[None]:
-    """Turn what sockets, TLS and the parser raise into httpx's errors, as a transport of httpx does."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise timeout_type(str(error) or "timed out") from error
-    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that DNS cannot hold
-        raise error_type(str(error)) from error
-    except (HTTPException, ValueError) as error:
-        raise httpx.RemoteProtocolError(f"{type(error).__name__}: {error}") from error

@@ -16,7 +16,7 @@ import httpx
 from agent import __version__
 from agent.errors import LinkFault, Reject
 from agent.platform.answers import BUSY, REDIRECT, SERVER_ERROR, shown
-from agent.platform.faults import link_errors
+from agent.platform.faults import link_fault
 from agent.platform.transport import Transport
 from agent.spool.durable import disk_errors
 
@@ -136,12 +136,13 @@ class Downloader:
         request = httpx.Request("GET", where, headers=headers, extensions={"timeout": self._timeouts})
         self._transport = Transport(self._context(str(where), nearness(where, self._api)))
         try:
-            with link_errors(None, self._clock):
-                response = self._transport.handle_request(request)
-                try:
-                    return self._take(response, part, begun)
-                finally:
-                    response.close()
+            response = self._transport.handle_request(request)
+            try:
+                return self._take(response, part, begun)
+            finally:
+                response.close()
+        except httpx.TransportError as error:
+            raise link_fault(error, None, self._clock) from error
         finally:
             self._transport.close()
             self._transport = None

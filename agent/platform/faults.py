@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import httpx
@@ -43,22 +42,18 @@ class Body(Protocol):
         ...
 
 
-@contextmanager
-def link_errors(body: Body | None, clock: Clock) -> Iterator[None]:
-    """Raise `LinkFault` for whatever the wire raises, with the remedy where there is one."""
-    try:
-        yield
-    except httpx.TransportError as error:
-        sent = body is not None and body.sent > 0
-        kind, what = _kind(error)
-        what = shown(what)  # it may quote what the server sent
-        remedy = REMEDIES[kind]
-        if kind == "tls" and is_clocks_fault(what, clock.wall(), trusted=clock.trusted()):
-            what = f"{what}, but this device's clock is not set: it says {clock.wall():%Y-%m-%d}"
-            remedy = CLOCK_REMEDY
-        elif "ALERT" in what:
-            remedy = ALERT_REMEDY
-        raise LinkFault(what, kind=kind, sent=sent, remedy=remedy) from error
+def link_fault(error: httpx.TransportError, body: Body | None, clock: Clock) -> LinkFault:
+    """Make of whatever the wire raises the agent's own error, with the remedy where there is one."""
+    sent = body is not None and body.sent > 0
+    kind, what = _kind(error)
+    what = shown(what)  # it may quote what the server sent
+    remedy = REMEDIES[kind]
+    if kind == "tls" and is_clocks_fault(what, clock.wall(), trusted=clock.trusted()):
+        what = f"{what}, but this device's clock is not set: it says {clock.wall():%Y-%m-%d}"
+        remedy = CLOCK_REMEDY
+    elif "ALERT" in what:
+        remedy = ALERT_REMEDY
+    return LinkFault(what, kind=kind, sent=sent, remedy=remedy)
 
 
 def is_clocks_fault(what: str, wall: datetime, *, trusted: bool) -> bool:

@@ -12,7 +12,7 @@ from agent.platform.connection import EARLY_ANSWER_S, Connection
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from agent.platform.connection import Reply
 
@@ -27,21 +27,26 @@ class Transport(httpx.BaseTransport):
         self._pace = pace
         self._connection: Connection | None = None
         self._lever: socket.socket | None = None
+        self._begun: _Begun | None = None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the answer with its body still to be read; raises httpx's transport errors."""
         reply = self.exchange(request)
         return httpx.Response(reply.status, headers=reply.headers, stream=_Body(reply, lambda: self.finish(reply)))
 
-    def exchange(self, request: httpx.Request) -> Reply:
+    def exchange(
+        self, request: httpx.Request, more: Sequence[tuple[bytes, bytes]] = (), body: Iterable[bytes] | None = None
+    ) -> Reply:
         """Do the same with the answer as it stood on the wire: to make httpx's of it costs a tenth of a small upload.
 
-        Whoever gets it must `finish` it.
+        As much as that is saved where a request is sent again and again, with `more` headers and a `body` of its own
+        each time. Whoever gets the answer must `finish` it.
         """
         timeouts = request.extensions["timeout"]
         connection = self._connected(request.url, timeouts["connect"])
         try:
-            return self._exchange(connection, request, timeouts)
+            pieces = iter(request.stream if body is None else body)  # type: ignore[arg-type]  # ours are synchronous
+            return self._exchange(connection, request.method, self._head(request, more), pieces, timeouts)
         except BaseException:
             self._drop()
             raise
@@ -64,13 +69,13 @@ class Transport(httpx.BaseTransport):
         """Close the connection."""
         self._drop()
 
-    def _exchange(self, connection: Connection, request: httpx.Request, timeouts: dict[str, float]) -> Reply:
-        pieces = iter(request.stream)  # type: ignore[arg-type]  # ours are synchronous
-        first = next(pieces, b"")
+    def _exchange(
+        self, connection: Connection, method: str, head: bytes, pieces: Iterator[bytes], timeouts: dict[str, float]
+    ) -> Reply:
         # A body begins with what goes before the picture, which is short; none is one piece alone.
-        whole = connection.send(_head(request) + first, pieces, timeout_s=timeouts["write"], pace=self._pace)
+        whole = connection.send(head + next(pieces, b""), pieces, timeout_s=timeouts["write"], pace=self._pace)
         try:
-            reply = connection.receive(request.method, timeout_s=timeouts["read"] if whole else EARLY_ANSWER_S)
+            reply = connection.receive(method, timeout_s=timeouts["read"] if whole else EARLY_ANSWER_S)
         except httpx.TransportError as error:
             if whole:
                 raise
@@ -78,6 +83,11 @@ class Transport(httpx.BaseTransport):
         if not whole:
             reply.keeps = lambda: False
         return reply
+
+    def _head(self, request: httpx.Request, more: Sequence[tuple[bytes, bytes]]) -> bytes:
+        if self._begun is None or self._begun.request is not request:
+            self._begun = _Begun(request)
+        return b"%s%s\r\n" % (self._begun.lines, _lines(more))
 
     def _connected(self, url: httpx.URL, timeout_s: float) -> Connection:
         if self._connection is not None and not self._connection.usable():
@@ -99,6 +109,15 @@ class Transport(httpx.BaseTransport):
             self._connection = None
 
 
+class _Begun:
+    """What is the same at the head of a request each time it is sent. No tuple: that would show the key."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        self.request = request
+        line = b"%s %s HTTP/1.1\r\n" % (request.method.encode("ascii"), request.url.raw_path)
+        self.lines = line + _lines(request.headers.raw)
+
+
 class _Body(httpx.SyncByteStream):
     def __init__(self, reply: Reply, finish: Callable[[], None]) -> None:
         self._reply = reply
@@ -111,11 +130,11 @@ class _Body(httpx.SyncByteStream):
         self._finish()
 
 
-def _head(request: httpx.Request) -> bytes:
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    for name, value in request.headers.raw:
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    lines = b""
+    for name, value in headers:
         if b"\r" in value or b"\n" in value:
             # The value is not shown: it may be the key.
             raise httpx.LocalProtocolError(f"the header {name.decode('ascii')} holds a line break")
-        lines.append(b"%s: %s" % (name, value))
-    return b"\r\n".join([*lines, b"", b""])
+        lines += b"%s: %s\r\n" % (name, value)
+    return lines

@@ -137,7 +137,7 @@ class FolderChooser:
         counts = dict(self._counts)
         for one in self._skipped.values():
             _add(counts, (ledger.SKIPPED, one.verdict.rule), 1, one.mark.size)
-        marks = tuple(replace(one.mark, skipped=one.verdict.rule) for one in self._skipped.values())
+        marks = tuple(one.mark._replace(skipped=one.verdict.rule) for one in self._skipped.values())
         # What is compared with, and counted for the caps, must not outlive a picture that was never taken.
         past = None if self._kept else self._choice.past.text()
         try:

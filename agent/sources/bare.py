@@ -7,7 +7,6 @@ time, so one listing without a sidecar says of all its pictures that they have n
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent.annotations.pairing import is_sidecar
@@ -43,17 +42,21 @@ class BareFolders:
         self._looks[folder] = looks
         if looks < MANY:
             return False
-        place = f"{self._root}/{folder}"
-        with suppress(OSError):
-            state = file_state(os.stat(place))  # noqa: PTH116 (a Path a look is half of what this saves)
-            listed, bare = self._listed.get(folder, (None, False))
-            if listed == state:
+        try:
+            return self._looked_up(folder, f"{self._root}/{folder}", again=looks % MANY == 0)
+        except OSError:
+            return False
+
+    def _looked_up(self, folder: str, place: str, *, again: bool) -> bool:
+        state = file_state(os.stat(place))  # noqa: PTH116 (a Path a look is half of what this saves)
+        listed, bare = self._listed.get(folder, (None, False))
+        if listed == state:
+            return bare
+        if again and is_telling(state, self._clock.wall()):
+            bare = _has_none(place)
+            if file_state(os.stat(place)) == state:  # noqa: PTH116
+                self._listed[folder] = state, bare
                 return bare
-            if looks % MANY == 0 and is_telling(state, self._clock.wall()):
-                bare = _has_none(place)
-                if file_state(os.stat(place)) == state:  # noqa: PTH116
-                    self._listed[folder] = state, bare
-                    return bare
         return False
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 from agent.libc import LIBC
@@ -29,6 +29,11 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
+SYSCALL = LIBC["syscall"]
+SYSCALL.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_OpenHow), ctypes.c_size_t)
+SYSCALL.restype = ctypes.c_long
+
+
 def open_beneath(root: str | Path, name: str, flags: int) -> int:
     """Open `name` below `root` and return its descriptor; `root` itself may be reached through links.
 
@@ -36,11 +41,17 @@ def open_beneath(root: str | Path, name: str, flags: int) -> int:
     """
     folder = os.open(root, FOLDER)
     try:
-        with suppress(_Unusable):
-            return openat2(folder, name, flags)
-        return walk(folder, name, flags)
+        return open_in(folder, name, flags)
     finally:
         os.close(folder)
+
+
+def open_in(folder: int, name: str, flags: int) -> int:
+    """Open `name` below an open directory, as `open_beneath` does."""
+    try:
+        return openat2(folder, name, flags)
+    except _Unusable:
+        return walk(folder, name, flags)
 
 
 class _Unusable(Exception):
@@ -49,18 +60,18 @@ class _Unusable(Exception):
 
 def openat2(folder: int, name: str, flags: int) -> int:
     """Open a name below an open directory in one call of the kernel."""
-    resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
-    how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
-    path = ctypes.c_char_p(os.fsencode(name))
-    descriptor: int = LIBC.syscall(
-        ctypes.c_long(OPENAT2), ctypes.c_int(folder), path, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))
-    )
+    descriptor: int = SYSCALL(OPENAT2, folder, os.fsencode(name), _how(flags), ctypes.sizeof(_OpenHow))
     if descriptor < 0:
         number = ctypes.get_errno()
         if number in MISSING:
             raise _Unusable
         raise OSError(number, os.strerror(number), name)
     return descriptor
+
+
+@cache
+def _how(flags: int) -> _OpenHow:
+    return _OpenHow(flags | os.O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
 
 
 def walk(folder: int, name: str, flags: int) -> int:

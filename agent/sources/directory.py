@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TRACKED = 4096
-BATCH = 32  # pictures that share one set of fsyncs
+BATCH = 64  # pictures that share one set of fsyncs
 
 
 class DirectoryWatch:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -70,8 +70,7 @@ class WatchPlan:
     annotate: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Prospect:
+class Prospect(NamedTuple):
     """What a file becomes: what is done to its pixels, what its sidecar says of what is sent, and when it was taken.
 
     `fault` is what is wrong with the sidecar; `refused` is the same where the picture is set aside for it.
@@ -161,7 +160,7 @@ class Drafter:
         )
         if choose is not None and coming.refused is None:
             candidate = Candidate(mark, coming.captured_at, picture, coming.labels)
-            draft = replace(draft, priority=choose(candidate, descriptor))
+            draft = draft._replace(priority=choose(candidate, descriptor))
         # What is not sent as it is has bytes of its own: a link to the original would show what was taken out.
         data = self._developer.develop(descriptor, picture, coming.transform)
         return draft if data is None else draft.with_bytes(data)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agent.errors import Wait
-from agent.sources.beneath import open_beneath
+from agent.sources.beneath import open_beneath, open_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -30,35 +29,42 @@ def open_regular(path: Path) -> AbstractContextManager[tuple[int, os.stat_result
 
     Raises `Vanished` where it is none, and `Wait` where it cannot be read.
     """
-    return _regular(str(path), lambda: os.open(path, LOOK_FLAGS))
+    return _Regular(str(path), lambda: os.open(path, LOOK_FLAGS))
 
 
 def open_below(root: str | Path, name: str) -> AbstractContextManager[tuple[int, os.stat_result]]:
     """Open a regular file below a directory, as `open_regular` does, with no link on the way from there either."""
-    return _regular(f"{root}/{name}", lambda: open_beneath(root, name, LOOK_FLAGS))
+    return _Regular(f"{root}/{name}", lambda: open_beneath(root, name, LOOK_FLAGS))
 
 
-@contextmanager
-def _regular(path: str, look: Callable[[], int]) -> Iterator[tuple[int, os.stat_result]]:
-    # The first descriptor opens nothing: whoever waits at a pipe's other end does not notice it.
-    handle = _opened(path, look)
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise Vanished(f"{path} is no regular file")
-        descriptor = _opened(path, lambda: os.open(f"/proc/self/fd/{handle}", READ_FLAGS))
-    finally:
-        os.close(handle)
-    try:
-        yield descriptor, status
-    finally:
-        os.close(descriptor)
+def open_in_folder(folder: int, name: str) -> AbstractContextManager[tuple[int, os.stat_result]]:
+    """Open a regular file below an open directory, as `open_below` does."""
+    return _Regular(name, lambda: open_in(folder, name, LOOK_FLAGS))
 
 
-def _opened(path: str, opener: Callable[[], int]) -> int:
-    try:
-        return opener()
-    except OSError as error:
-        if error.errno in NOT_THERE:
-            raise Vanished(f"{path} is gone") from error
-        raise Wait(f"cannot read {path}: {error.strerror}", remedy="Let the agent's user read it.") from error
+class _Regular:
+    """A regular file, open for a while; `look` returns a descriptor that says only which file it is."""
+
+    def __init__(self, path: str, look: Callable[[], int]) -> None:
+        self._path = path
+        self._look = look
+
+    def __enter__(self) -> tuple[int, os.stat_result]:
+        try:
+            # The first descriptor opens nothing: whoever waits at a pipe's other end does not notice it.
+            handle = self._look()
+            try:
+                status = os.fstat(handle)
+                if not stat.S_ISREG(status.st_mode):
+                    raise Vanished(f"{self._path} is no regular file")
+                self._descriptor = os.open(f"/proc/self/fd/{handle}", READ_FLAGS)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                raise Vanished(f"{self._path} is gone") from error
+            raise Wait(f"cannot read {self._path}: {error.strerror}", remedy="Let the agent's user read it.") from error
+        return self._descriptor, status
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)

@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import structlog
@@ -60,7 +59,7 @@ class Scout:
         idle_s: float = IDLE_S,
     ) -> None:
         self._root = root
-        self._limits = asdict(limits)
+        self._limits = limits._asdict()
         self._environment = environment
         self._clock = clock
         self._stop = stop

@@ -14,20 +14,17 @@ import os
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import fields
-from operator import attrgetter
 from typing import Any
 
 from agent import collector
 from agent.errors import Reject, Wait
 from agent.file_state import file_state
-from agent.pictures.inspect import Picture, PictureLimits, inspect
+from agent.pictures.inspect import PictureLimits, inspect
 from agent.pictures.replying import confine, requests, say
-from agent.sources.opening import open_below
+from agent.sources.opening import open_in_folder
 
 MEMORY_BYTES = 500_000_000
 NICE = 10  # it saves time where a core is free; where none is, nobody shall wait for it
-_values = attrgetter(*(field.name for field in fields(Picture)))  # `astuple` copies, for ten times as long
 
 
 def main(idle_s: float, parent: int) -> None:
@@ -38,19 +35,19 @@ def main(idle_s: float, parent: int) -> None:
     with os.fdopen(os.dup(1), "wb") as answers:
         say(answers, {}, b"")
         for request, folder in requests(socket.socket(fileno=0), idle_s):
-            found = _reports(f"/proc/self/fd/{folder}", request["names"], PictureLimits(**request["limits"]))
+            found = _reports(folder, request["names"], PictureLimits(**request["limits"]))
             os.close(folder)
             say(answers, {}, json.dumps(found).encode())
 
 
-def _reports(root: str, names: list[str], limits: PictureLimits) -> list[Any]:
+def _reports(folder: int, names: list[str], limits: PictureLimits) -> list[Any]:
     found: list[Any] = []
     for name in names:
-        with suppress(Reject, Wait), open_below(root, name) as (descriptor, before):
+        with suppress(Reject, Wait), open_in_folder(folder, name) as (descriptor, before):
             picture = inspect(descriptor, limits)
             state = file_state(before)
             if file_state(os.fstat(descriptor)) == state:
-                found.append((name, state, _values(picture)))
+                found.append((name, state, picture))
     return found
 
 

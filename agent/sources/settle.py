@@ -10,13 +10,13 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from itertools import count
+from typing import NamedTuple
 
 LONGEST_WAIT_S = 60.0
 SLACK = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """What told one state of a file from another."""
 
     inode: int

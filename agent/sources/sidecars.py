@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from agent.sources.settle import Sighting
 from agent.sources.shared import SharedFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agent.annotations.plan import AnnotationPlan
     from agent.clock import Clock
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LOOKED_UP_S = 0.5
 FOLDERS = 256
 SPENT = 4096  # pictures whose last sidecar is remembered
+_NONE: AbstractContextManager[None] = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +92,28 @@ class Sidecars:
 
     def look(self, picture: str) -> Sighting | None:
         """Return what the sidecar of a picture stands for now; None where it has none."""
-        for place, name in self._candidates(picture):
+        candidates, shared = self._candidates(picture)
+        for place, name in candidates:
             path = f"{place.root}/{place.below}{name}"
             if _is_there(path) and (found := sighting_of(path)) not in (None, self._spent.get(picture)):
                 return found
-        part = self._part(picture)
+        part = self._part(picture, shared)
         return None if part is None else part.sighting
 
-    @contextmanager
-    def open(self, picture: str) -> Iterator[SidecarFile | None]:
+    def open(self, picture: str) -> AbstractContextManager[SidecarFile | None]:
         """Open the sidecar that counts for a picture, or yield None where there is none.
 
         Its sighting is of after the reading: where that is the one that has settled, the content is of then, too.
         """
+        candidates, shared = self._candidates(picture)
+        return self._opened(picture, candidates, shared) if candidates or shared else _NONE
+
+    @contextmanager
+    def _opened(
+        self, picture: str, candidates: Sequence[tuple[_Place, str]], shared: Sequence[SharedFile]
+    ) -> Iterator[SidecarFile | None]:
         with ExitStack() as stack:
-            for place, name in self._candidates(picture):
+            for place, name in candidates:
                 path = f"{place.root}/{place.below}{name}"
                 # Most pictures have none or one of these: a look costs a third of a refused opening.
                 if not _is_there(path):
@@ -119,7 +127,7 @@ class Sidecars:
                     continue
                 yield SidecarFile(f"{place.shown}{name}", data, seen, descriptor)
                 return
-            yield self._part(picture)
+            yield self._part(picture, shared)
 
     def spend(self, picture: str, seen: Sighting) -> None:
         """Remember the sidecar that went with a picture: as it is, it says nothing of what comes under that name next.
@@ -142,21 +150,22 @@ class Sidecars:
         elif f"/{LABELS}/" in f"/{name}":
             self._folders.clear()
 
-    def _candidates(self, picture: str) -> Iterator[tuple[_Place, str]]:
-        """Yield the places and names of what would be this picture's own sidecar."""
+    def _candidates(self, picture: str) -> tuple[Sequence[tuple[_Place, str]], Sequence[SharedFile]]:
+        """Return the places and names of what would be this picture's own sidecar, and the files for all."""
         folder, slash, last = picture.rpartition("/")
+        found: list[tuple[_Place, str]] = []
         if not self._bare.has(folder):
             place = _Place(self._root, f"{folder}{slash}", f"{folder}{slash}") if folder else self._beside
-            for name in sidecar_names(last, self._plan.formats):
-                yield place, name
-        for sister in self._folder(folder).sisters:
-            for name in sister_names(last, self._plan.formats):
-                yield sister, name
+            found += [(place, name) for name in sidecar_names(last, self._plan.formats)]
+        known = self._folder(folder)
+        for sister in known.sisters:
+            found += [(sister, name) for name in sister_names(last, self._plan.formats)]
+        return found, known.shared
 
-    def _part(self, picture: str) -> SidecarFile | None:
+    def _part(self, picture: str, shared: Sequence[SharedFile]) -> SidecarFile | None:
         """Return what a file for all pictures says of this one."""
-        folder, _, last = picture.rpartition("/")
-        for file in self._folder(folder).shared:
+        last = picture.rpartition("/")[2]
+        for file in shared:
             whole = self._root / file.name
             if file.error is not None:
                 return SidecarFile(file.name, b"", file.sighting, whole=whole, error=file.error)

@@ -140,7 +140,8 @@ class Claims:
         ready = self._reader.all(OLDEST, limit) if order == "oldest" else self._newest(limit)
         rows = (*ready, *due) if other_end else (*due, *ready)
         free = [(row[1], row[0]) for row in rows if row[0] not in self._claimed]
-        found = sorted(free, key=lambda one: -one[0])[:wanted]
+        # What is ready comes in order; what was put off and is due again has to be put among it.
+        found = (sorted(free, key=lambda one: -one[0]) if due else free)[:wanted]
         if not other_end:
             self._least = found[-1][0] if found else ABOVE_ALL
         return [item_id for _, item_id in found]

@@ -17,6 +17,8 @@ from agent.errors import SpoolFull, SpoolUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from agent.errors import AgentError
+
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -26,10 +28,15 @@ def disk_errors(doing: str, path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        if error.errno in NO_SPACE:
-            raise SpoolFull(f"cannot {doing} {path}: {reason}", remedy="Free some space on that disk.") from error
-        raise SpoolUnavailable(f"cannot {doing} {path}: {reason}", remedy="Check the disk and its mount.") from error
+        raise disk_error(error, doing, path) from error
+
+
+def disk_error(error: OSError, doing: str, path: str | Path) -> AgentError:
+    """Make the agent's own error of what the file system answers, as `disk_errors` raises it."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in NO_SPACE:
+        return SpoolFull(f"cannot {doing} {path}: {reason}", remedy="Free some space on that disk.")
+    return SpoolUnavailable(f"cannot {doing} {path}: {reason}", remedy="Check the disk and its mount.")
 
 
 def fsync_directory(path: Path) -> None:
@@ -107,5 +114,9 @@ def _write_all(descriptor: int, piece: bytes) -> None:
 
 def remove(path: str | Path) -> None:
     """Remove a file; one that is gone already is fine."""
-    with disk_errors("remove", path), suppress(FileNotFoundError):
+    try:
         os.unlink(path)  # noqa: PTH108 (most are no Path, and need not become one)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise disk_error(error, "remove", path) from error

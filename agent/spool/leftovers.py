@@ -20,6 +20,7 @@ from agent.spool.records import origin_text, read_origin, read_path, stored_inod
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
     from pathlib import Path
 
     from agent.clock import Clock
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+LEAVE = "INSERT INTO leftover(item_id, path, origin, beside) VALUES (?, ?, ?, ?)"
 FORGET = "DELETE FROM leftover WHERE item_id = ?"
 UNKNOW = "DELETE FROM known WHERE inode = ? AND size = ? AND mtime_ns = ?"
 WRITTEN_S = 60.0  # ext4 writes what it has by itself every 5 s, xfs every 30 s
@@ -45,20 +47,21 @@ class Leftovers:
         self._swept: deque[tuple[float, int]] = deque()
         self._taken_away: deque[Origin] = deque()
 
-    def end(self, connection: sqlite3.Connection, item: Item, origin: Origin | None) -> bool:
-        """Take an item out of the queue, within a commit; false where another process has settled it meanwhile.
+    def end(self, connection: sqlite3.Connection, items: Iterable[tuple[Item, Origin | None]]) -> set[int]:
+        """Take items out of the queue, within a commit; return the ids of those that nobody had settled meanwhile.
 
-        `origin` is the original that may go as well.
+        Each with its original, where that may go as well. A question for each item would be half of what its end costs.
         """
-        if connection.execute("DELETE FROM item WHERE id = ?", (item.id,)).rowcount == 0:
-            return False
-        beside = stored_path(item.beside, self._root) if item.beside else None
-        connection.execute(
-            "INSERT INTO leftover(item_id, path, origin, beside) VALUES (?, ?, ?, ?)",
-            (item.id, stored_path(item.pathname, self._root), origin_text(origin), beside),
-        )
+        ends = {item.id: (item, origin) for item, origin in items}
+        statement = f"DELETE FROM item WHERE id IN ({', '.join('?' * len(ends))}) RETURNING id"  # noqa: S608 (marks)
+        ended = {row[0] for row in connection.execute(statement, [*ends])}
+        connection.executemany(LEAVE, (self._row(*ends[item_id]) for item_id in ended))
         self.forget(connection)
-        return True
+        return ended
+
+    def _row(self, item: Item, origin: Origin | None) -> tuple[object, ...]:
+        beside = stored_path(item.beside, self._root) if item.beside else None
+        return item.id, stored_path(item.pathname, self._root), origin_text(origin), beside
 
     def forget(self, connection: sqlite3.Connection) -> None:
         """Forget what is gone for good; it rides on a commit that is due anyway.
@@ -66,8 +69,10 @@ class Leftovers:
         A watched file that was deleted or moved is no more known, either: one that comes under its name is a new one.
         """
         written = self._clock.boot() - WRITTEN_S
+        gone: list[tuple[int]] = []
         while self._swept and self._swept[0][0] <= written:
-            connection.execute(FORGET, (self._swept.popleft()[1],))
+            gone.append((self._swept.popleft()[1],))
+        connection.executemany(FORGET, gone)
         while self._taken_away:
             origin = self._taken_away.popleft()
             connection.execute(UNKNOW, (stored_inode(origin.inode), origin.size, origin.mtime_ns))

@@ -131,7 +131,9 @@ class Outbox:
 
         def settle(connection: sqlite3.Connection) -> list[Item]:
             now = self._clock.wall()
-            ended = [(item, receipt) for item, receipt in batch if self._enter_receipt(connection, item, receipt, now)]
+            ids = self._leftovers.end(connection, ((item, _passing(item.origin)) for item, _ in batch))
+            ended = [(item, receipt) for item, receipt in batch if item.id in ids]
+            connection.executemany(RECEIPT, (receipt_row(item, receipt, now) for item, receipt in ended))
             ledger.count_all(connection, (delivery(item, receipt) for item, receipt in ended))
             return [item for item, _ in ended]
 
@@ -141,22 +143,14 @@ class Outbox:
         self._leftovers.forget_taken_away()
         self._unclaim(*(item for item, _ in batch))
 
-    def _enter_receipt(self, connection: sqlite3.Connection, item: Item, receipt: Receipt, now: datetime) -> bool:
-        # An original that stays is none of those that may still lie there though they should not.
-        origin = None if item.origin is None or item.origin.after == "keep" else item.origin
-        ended = self._leftovers.end(connection, item, origin)
-        if ended:
-            connection.execute(RECEIPT, receipt_row(item, receipt, now))
-        return ended
-
     def drop(self, item: Item, reason: str) -> None:
         """Give an item up for a reason that the ledger keeps; its original is left alone."""
 
         def settle(connection: sqlite3.Connection) -> bool:
-            ended = self._leftovers.end(connection, item, None)
+            ended = self._leftovers.end(connection, [(item, None)])
             if ended:
                 ledger.count(connection, item.source, ledger.DROPPED, item.size, reason=reason)
-            return ended
+            return bool(ended)
 
         if self._record(settle):
             log.warning("item_dropped", item=item.id, filename=item.filename, source=item.source, reason=reason)
@@ -254,3 +248,8 @@ class Outbox:
 
     def _unclaim(self, *items: Item) -> None:
         self._claims.settle(item.id for item in items)
+
+
+def _passing(origin: Origin | None) -> Origin | None:
+    """Leave out an original that stays: it is none of those that may still lie there though they should not."""
+    return None if origin is None or origin.after == "keep" else origin

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import SpoolDamaged
 from agent.spool.records import item_of, item_values
-from agent.spool.schema import connect_read_only, index_errors, mark_damaged
+from agent.spool.schema import connect_read_only, index_error, mark_damaged
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -27,14 +27,19 @@ class Reader:
 
     def one(self, statement: str, *values: object) -> sqlite3.Row | None:
         """Return the first row, or None."""
-        with self._lock, index_errors("read the spool's index", self._directory):
-            row: sqlite3.Row | None = self._connection.execute(statement, values).fetchone()
-            return row
+        return next(iter(self._rows(statement, values, most=1)), None)
 
     def all(self, statement: str, *values: object) -> list[sqlite3.Row]:
         """Return all rows; bound them in the statement."""
-        with self._lock, index_errors("read the spool's index", self._directory):
-            return self._connection.execute(statement, values).fetchall()
+        return self._rows(statement, values)
+
+    def _rows(self, statement: str, values: Sequence[object], *, most: int | None = None) -> list[sqlite3.Row]:
+        with self._lock:
+            try:
+                cursor = self._connection.execute(statement, values)
+                return cursor.fetchall() if most is None else cursor.fetchmany(most)
+            except sqlite3.Error as error:
+                raise index_error(error, "read the spool's index", self._directory) from error
 
     def item(self, row: sqlite3.Row, root: Path) -> Item:
         """Make an item of its row; one that makes no sense is damage, and its picture is found without it."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.frame import PRIORITY, Item, Origin, Position
 
@@ -29,8 +29,7 @@ _NAMES = ITEM_COLUMNS.split(", ")
 _encode = json.JSONEncoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """An open, checked file to adopt; `hidden` is where its link may lie when the spool is on another mount.
 
     `copy` asks for bytes of the spool's own: the file is known to be rewritten in place.
@@ -41,8 +40,7 @@ class Opened:
     copy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedSidecar:
+class OpenedSidecar(NamedTuple):
     """A sidecar; a link to it lies beside the picture, so that the folder alone is enough to salvage.
 
     Without a descriptor it is a part of a file, whose `content` is written there.
@@ -53,8 +51,7 @@ class OpenedSidecar:
     content: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What tells a watched file from a later one under its name; `path` is relative to the watched directory.
 
     `skipped` names the limit or rule by which it was not worth the link.
@@ -83,8 +80,7 @@ class Known:
         return (self.inode, self.size, self.mtime_ns) == (inode, size, mtime_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A picture on its way into the spool: all that an item freezes, and where its bytes are now."""
 
     source: str
@@ -109,11 +105,10 @@ class Draft:
 
     def with_bytes(self, data: bytes) -> Draft:
         """Return the draft with a picture in memory in place of its own."""
-        return replace(self, body=data, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        return self._replace(body=data, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(NamedTuple):
     """A draft whose bytes have their final name, but no row yet; a link's are flushed with the commit.
 
     `state` is that of its file where that is known to have the draft's bytes.

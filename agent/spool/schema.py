@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from agent.errors import AgentError
+
 VERSION = 3
 INDEX = "index.sqlite3"
 DAMAGED = "index.damaged"  # left beside an index that turned out to be damaged while in use
@@ -142,14 +144,19 @@ def index_errors(doing: str, directory: Path | None = None) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in CORRUPT or UNDECODABLE in str(error):
-            if directory is not None:
-                mark_damaged(directory)
-            raise SpoolDamaged(f"the spool's index is damaged: {error}") from error
-        if code == sqlite3.SQLITE_FULL:
-            raise SpoolFull(f"cannot {doing}: {error}", remedy="Free some space on the spool's disk.") from error
-        raise SpoolUnavailable(f"cannot {doing}: {error}", remedy="Check the spool's disk.") from error
+        raise index_error(error, doing, directory) from error
+
+
+def index_error(error: sqlite3.Error, doing: str, directory: Path | None = None) -> AgentError:
+    """Make the agent's own error of what SQLite answers, as `index_errors` raises it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in CORRUPT or UNDECODABLE in str(error):
+        if directory is not None:
+            mark_damaged(directory)
+        return SpoolDamaged(f"the spool's index is damaged: {error}")
+    if code == sqlite3.SQLITE_FULL:
+        return SpoolFull(f"cannot {doing}: {error}", remedy="Free some space on the spool's disk.")
+    return SpoolUnavailable(f"cannot {doing}: {error}", remedy="Check the spool's disk.")
 
 
 def mark_damaged(directory: Path) -> None:

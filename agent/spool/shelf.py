@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.errors import SpoolUnavailable, Wait
-from agent.spool.durable import disk_errors, link_through, make_directory, write_file
+from agent.spool.durable import disk_error, disk_errors, link_through, make_directory, write_file
 from agent.spool.filenames import parse_filename, sidecar_path
 from agent.spool.flushing import Flushing
 
@@ -142,15 +142,14 @@ def _folder(sequence: int) -> str:
 
 def _link(descriptor: int, target: str) -> str | None:
     """Link the open file to `target`; return what a person can do where links are refused for good."""
-    with disk_errors("link the picture to", target):
-        try:
-            link_through(descriptor, target)
-        except OSError as error:
-            if error.errno == errno.ENOENT and os.fstat(descriptor).st_nlink == 0:
-                raise Wait(f"the file was replaced while it was adopted as {target.rpartition('/')[2]}") from error
-            if error.errno not in REFUSALS:
-                raise
-            return REFUSALS[error.errno]
+    try:
+        link_through(descriptor, target)
+    except OSError as error:
+        if error.errno == errno.ENOENT and os.fstat(descriptor).st_nlink == 0:
+            raise Wait(f"the file was replaced while it was adopted as {target.rpartition('/')[2]}") from error
+        if error.errno not in REFUSALS:
+            raise disk_error(error, "link the picture to", target) from error
+        return REFUSALS[error.errno]
     return None
 
 

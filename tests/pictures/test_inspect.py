@@ -68,9 +68,10 @@ def segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 
-def frame(width: int, height: int) -> bytes:
-    """Return the frame header of a grey JPEG."""
-    return segment(0xC0, struct.pack(">BHHB", 8, height, width, 1) + b"\x01\x11\x00")
+def frame(width: int, height: int, *, components: int = 1, progressive: bool = False) -> bytes:
+    """Return the frame header of a JPEG, grey unless it has more components."""
+    marker = 0xC2 if progressive else 0xC0
+    return segment(marker, struct.pack(">BHHB", 8, height, width, components) + b"\x01\x11\x00" * components)
 
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
@@ -191,6 +192,24 @@ def test_an_end_marker_across_two_pieces_is_found(coded: Coder, cut: int) -> Non
     assert look(data + EOI).size == len(data) + 2
 
 
+def test_the_only_scan_of_a_picture_ends_with_the_file() -> None:
+    """Where a sequential picture's one scan and the file end together, nothing in between is taken for a marker."""
+    whole = jpeg(frame(8, 8), SCAN, b"\xff\x42", b"\x01" * (PIECE + 10), SOI)
+    assert look(whole) == Picture("image/jpeg", 8, 8, hashlib.sha256(whole).hexdigest(), len(whole))
+
+
+@pytest.mark.parametrize("header", [frame(8, 8, progressive=True), frame(8, 8, components=3)])
+def test_a_picture_of_more_scans_is_not_taken_after_one(header: bytes) -> None:
+    """An end marker in the tables between two scans is none, though a file that still grows ends with it just now."""
+    tables = segment(0xC4, b"\x10" + b"\0" * 5 + b"\xff\xd9" + b"\0" * 11)
+    whole = jpeg(header, SCAN, tables, SCAN)
+    begun = whole[: whole.index(EOI) + 2]
+    assert begun.endswith(EOI)
+    with pytest.raises(NotWhole):
+        look(begun)
+    assert look(whole).size == len(whole)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -206,8 +225,10 @@ def test_an_end_marker_across_two_pieces_is_found(coded: Coder, cut: int) -> Non
         (jpeg(segment(0xC0, b"\x08\x00"), SCAN), "too short"),
         (jpeg(frame(0, 8), SCAN), "0 x 8"),
         (jpeg(frame(8, 0), SCAN), "8 x 0"),
-        (jpeg(frame(8, 8), SCAN, SOI), "0xd8"),
-        (jpeg(frame(8, 8), SCAN, b"\xff\x42"), "0x42"),
+        (jpeg(frame(8, 8), SCAN, SOI) + b"\0", "0xd8"),
+        (jpeg(frame(8, 8), SCAN, b"\xff\x42") + b"\0", "0x42"),
+        (jpeg(frame(8, 8, progressive=True), SCAN, SOI), "0xd8"),
+        (jpeg(frame(8, 8, components=3), SCAN, b"\xff\x42"), "0x42"),
         (jpeg(b"\xff\xe0\x00\x01"), "shorter"),
         (jpeg(*[segment(0xFE, b"")] * 10_000, frame(8, 8), SCAN), "segments"),
         (SIGNATURE + chunk(b"IDAT", b"") + chunk(b"IEND", b""), "header"),

@@ -250,7 +250,7 @@ def test_the_scout_lets_others_go_first(post: Post) -> None:
 def test_a_backlog_is_taken_in_by_reports(live: YardMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a backlog what comes later was looked at ahead, and its items are as if the daemon had looked."""
     yard = live()
-    pictures = {f"{number:03d}.jpg": jpeg(number) for number in range(100)}
+    pictures = {f"{number:03d}.jpg": jpeg(number) for number in range(300)}
     for name, data in pictures.items():
         (yard.root / name).write_bytes(data)
     told: list[Picture | None] = []

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import sys
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
@@ -131,8 +131,7 @@ def adopted(path: Path, **how: Unpack[How]) -> Iterator[Draft]:
     with ExitStack() as files:
         descriptor = files.enter_context(path.open("rb")).fileno()
         beside = files.enter_context(sidecar.open("rb")).fileno() if sidecar else -1
-        yield replace(
-            draft(data, source="door"),
+        yield draft(data, source="door")._replace(
             body=Opened(descriptor, how.get("hidden"), copy=how.get("copy", False)),
             sidecar=OpenedSidecar(beside, sidecar.suffix) if sidecar else None,
             origin=origin,

@@ -3,7 +3,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -112,7 +111,7 @@ def test_an_unknown_outcome_is_remembered(tmp_path: Path, clock: MovedClock) -> 
     spool.outbox.release(item, outcome_unknown=True)
     with kill(spool, lambda: own(tmp_path / "spool", clock=clock)) as spool:
         again = claim(spool)
-        assert again == replace(item, outcome_unknown=True)
+        assert again == item._replace(outcome_unknown=True)
         spool.outbox.release(again, outcome_unknown=True)
         spool.outbox.deliver(again := claim(spool), receipt(again))
         assert rows(spool.directory, "SELECT attempts, outcome_unknown FROM receipt") == [(1, 1)]
@@ -130,7 +129,7 @@ def test_a_deferred_item_comes_when_it_is_due(spool: Spool, clock: MovedClock) -
     assert spool.outbox.claim() is None
     clock.advance(0.1)
     spool.outbox.release(other)
-    assert claim(spool) == replace(item, attempts=1)
+    assert claim(spool) == item._replace(attempts=1)
 
 
 def test_deferring_may_spend_no_attempt(spool: Spool, clock: MovedClock) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,7 +175,7 @@ def test_where_links_are_refused_a_rename_does() -> None:
         (folder / "done").chmod(0o777)
         (folder / "done/a.jpg").write_bytes(b"first")
         moved = origin_of(folder / "a.jpg", after="move", move_to=folder / "done")
-        gone = replace(origin_of(folder / "b.jpg"), mtime_ns=1)
+        gone = origin_of(folder / "b.jpg")._replace(mtime_ns=1)
         (folder / "b.jpg").rename(aside_of(gone))
         os.setegid(65534)
         os.seteuid(65534)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ def shot(
     captured_at = labelled or EPOCH + timedelta(seconds=boot_s or 0)
     metadata = metadata_json(source="cam-1", captured_at=captured_at, model=Model("m-1"), labels=None)
     stamp = Stamp(boot or boot_id(), boot_s, trusted)
-    return replace(draft(data), captured_at=captured_at, metadata=metadata, stamp=stamp)
+    return draft(data)._replace(captured_at=captured_at, metadata=metadata, stamp=stamp)
 
 
 def correct(spool: Spool, clock: FakeClock) -> int:
@@ -183,7 +182,7 @@ def test_an_item_is_never_sent_half_corrected(tmp_path: Path, clock: FakeClock) 
 def test_metadata_that_is_none_of_ours_is_left(tmp_path: Path, clock: FakeClock) -> None:
     """A row whose metadata has no time stays whole as it is, and stops no other."""
     with own(tmp_path, clock=clock) as spool:
-        put(spool, replace(shot(b"a", 940.0), metadata="[]"), shot(b"b", 940.0))
+        put(spool, shot(b"a", 940.0)._replace(metadata="[]"), shot(b"b", 940.0))
         assert correct(spool, clock) == 1
         assert times(tmp_path)[0].startswith("1970")
 

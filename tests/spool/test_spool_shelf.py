@@ -4,7 +4,6 @@ import os
 import subprocess
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,7 +162,7 @@ def test_a_file_that_changed_before_it_was_copied_waits(spool: Spool, tmp_path: 
 def test_a_copy_of_a_file_without_end_stops_at_the_checked_size(spool: Spool) -> None:
     """A source that never ends costs a piece, not the disk."""
     with Path("/dev/zero").open("rb") as endless:
-        one = replace(draft(b"abc"), body=Opened(endless.fileno(), copy=True))
+        one = draft(b"abc")._replace(body=Opened(endless.fileno(), copy=True))
         with pytest.raises(Wait, match="changed"):
             spool.inbox.stage(one)
     assert pictures(spool) == []
