@@ -67,12 +67,16 @@ class UploadBody:
                 offset += end
                 left -= end
                 if left:
-                    yield from self._headed(whole[:end])
+                    if self.sent == 0:
+                        yield self._count(self._head)
+                    yield self._count(whole[:end])
             # The last piece waited for the verdict on the whole.
             if not self._is_same(None if digest is None else digest.hexdigest()):
                 raise PictureChanged("changed after adoption")
             buffer[end : end + len(self._tail)] = self._tail
-            yield from self._headed(whole[: end + len(self._tail)])
+            if self.sent == 0:
+                yield self._count(self._head)
+            yield self._count(whole[: end + len(self._tail)])
 
     def _is_same(self, sha256: str | None) -> bool:
         """Tell whether the item's bytes were read, of which that is the hash; None where the file was vouched for."""
@@ -89,11 +93,6 @@ class UploadBody:
                 digest.update(memoryview(buffer)[:count])
                 offset += count
         return digest.hexdigest()
-
-    def _headed(self, piece: memoryview) -> Iterator[bytes | memoryview]:
-        if self.sent == 0:
-            yield self._count(self._head)
-        yield self._count(piece)
 
     def _read(self, target: memoryview, offset: int) -> int:
         try:

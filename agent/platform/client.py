@@ -16,7 +16,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from agent import __version__
-from agent.platform.answers import Answer, Meaning, Verdict, read_answer
+from agent.platform.answers import SUCCESS, Answer, Meaning, Verdict, read_answer
 from agent.platform.body import MAX_BODY, Opened, UploadBody
 from agent.platform.faults import is_stale, link_fault
 from agent.platform.identity import UNAPPROVED, read_identity
@@ -134,7 +134,8 @@ class Client:
         try:
             reply = self._transport.exchange(self._request(method, path), headers, body)
             try:
-                return Answer(reply.status, _told(reply.headers), _bounded(reply.pieces))
+                told = {} if reply.status in SUCCESS else _told(reply.headers)
+                return Answer(reply.status, told, _bounded(reply.pieces))
             finally:
                 self._transport.finish(reply)
         except httpx.TransportError as error:

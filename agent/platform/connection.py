@@ -129,16 +129,15 @@ class Connection:
 
     def receive(self, method: str, *, timeout_s: float) -> Reply:
         """Return the answer once its head is there; its body shares the deadline of `timeout_s`."""
-        source = _Deadlined(self._sock, timeout_s)
+        hearing = _Hearing(self._sock, timeout_s)
         with RECEIVING:
-            data = source.some()
-            while isinstance(found := glance(data), int) and (more := source.some()):
+            data = hearing.some(FIRST_PIECE)
+            while isinstance(found := glance(data), int) and (more := hearing.some(FIRST_PIECE)):
                 data += more
             if isinstance(found, Plain) and method != "HEAD":
                 keeps = found.keeps
                 return Reply(found.status, found.headers, iter((found.body,)), lambda: keeps)
-            source.put_back(data)
-            return _parsed(source, method)
+            return _parsed(_Raw(hearing, data), method)
 
     def rest(self) -> None:
         """Note that the connection is idle from now on."""
@@ -160,9 +159,9 @@ def _rest(parts: list[memoryview], count: int) -> list[memoryview]:
     return left
 
 
-def _parsed(source: _Deadlined, method: str) -> Reply:
+def _parsed(raw: _Raw, method: str) -> Reply:
     """Have the standard library read an answer."""
-    answer = HTTPResponse(_Source(source), method=method)  # type: ignore[arg-type]  # all that it asks of a socket is a file
+    answer = HTTPResponse(_Source(raw), method=method)  # type: ignore[arg-type]  # all that it asks of a socket is a file
     answer.begin()
     while answer.status in INFORMATIONAL:
         answer.headers = None  # type: ignore[assignment]  # which makes `begin` read on
@@ -186,7 +185,7 @@ def _body_of(answer: HTTPResponse) -> Iterator[bytes]:
 class _Source:
     """What the standard library takes for a socket: it only asks for a file to read from."""
 
-    def __init__(self, raw: _Deadlined) -> None:
+    def __init__(self, raw: _Raw) -> None:
         self._raw = raw
 
     def makefile(self, mode: str) -> io.BufferedReader:
@@ -194,42 +193,40 @@ class _Source:
         return io.BufferedReader(self._raw)
 
 
-class _Deadlined(io.RawIOBase):
-    """Reads from a socket, all reads together until one deadline."""
+class _Raw(io.RawIOBase):
+    """What has been heard `ahead`, and then what is still to be heard."""
 
-    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
+    def __init__(self, hearing: _Hearing, ahead: bytes) -> None:
         super().__init__()
-        self._sock = sock
-        self._timeout_s = timeout_s
-        self._deadline = time.monotonic() + timeout_s
-        self._ahead = b""
-
-    def some(self) -> bytes:
-        """Return what has come, as soon as anything has."""
-        self._await()
-        return self._sock.recv(FIRST_PIECE)
-
-    def put_back(self, data: bytes) -> None:
-        """Have what was looked at read once more."""
-        self._ahead = data
+        self._hearing = hearing
+        self._ahead = ahead
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # a writable buffer, as io promises
-        if self._ahead:
-            piece, self._ahead = self._ahead[: len(buffer)], self._ahead[len(buffer) :]
-            buffer[: len(piece)] = piece
-            return len(piece)
-        self._await()
-        return self._sock.recv_into(buffer)
+        piece, self._ahead = self._ahead[: len(buffer)], self._ahead[len(buffer) :]
+        piece = piece or self._hearing.some(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
 
-    def _await(self) -> None:
+
+class _Hearing:
+    """Reads from a socket, all reads together until one deadline."""
+
+    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
+        self._sock = sock
+        self._timeout_s = timeout_s
+        self._deadline = time.monotonic() + timeout_s
+
+    def some(self, most: int) -> bytes:
+        """Return what has come, as soon as anything has."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the answer took too long")
         # At the first piece all is left, but for some microseconds.
         _limit(self._sock, self._timeout_s if self._timeout_s - left < MOMENT_S else left)
+        return self._sock.recv(most)
 
 
 def _limit(sock: socket.socket, timeout_s: float) -> None:

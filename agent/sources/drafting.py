@@ -100,6 +100,7 @@ class Drafter:
         clock: Clock,
     ) -> None:
         self._plan = plan
+        self._root = str(plan.root)
         self._limits = limits
         self._model = model
         self._darkroom = darkroom
@@ -216,7 +217,7 @@ class Drafter:
 
     def _marked(self, name: str, seen: Sighting, sidecar: Origin | None) -> Origin:
         plan = self._plan
-        text = f"{plan.root}/{name}"
+        text = f"{self._root}/{name}"
         # Only a sister folder's name leads up first.
         pathname = os.path.normpath(text) if ".." in name else text
         return Origin(pathname, seen.inode, seen.size, seen.mtime_ns, plan.after, plan.move_to, sidecar)

@@ -27,6 +27,7 @@ ITEM_COLUMNS = (
 """What an item is made of, in the order in which `item_of` takes it."""
 _NAMES = ITEM_COLUMNS.split(", ")
 _encode = json.JSONEncoder().encode
+_decode = json.JSONDecoder().raw_decode
 
 
 class Opened(NamedTuple):
@@ -146,7 +147,7 @@ def _origin_list(origin: Origin) -> list[object]:
 
 def read_origin(text: str | None) -> Origin | None:
     """Read what `origin_text` wrote."""
-    return None if text is None else _origin_of(json.loads(text))
+    return None if text is None else _origin_of(_decode(text)[0])  # what was written here has nothing behind it
 
 
 def _origin_of(fields: list[Any]) -> Origin:
