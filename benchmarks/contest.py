@@ -29,7 +29,7 @@ QUIET_S = 2.0
 DOWN_S = 0.5
 PATIENCE_S = 120.0
 SLOWEST_S = 0.15  # a picture: what starts a program for each takes half of that, behind a link of 50 ms
-STARTS = 3
+STARTS = 7
 
 
 @dataclass(frozen=True, slots=True)

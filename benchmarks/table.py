@@ -18,7 +18,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the agent of this checkout, wherever another one is installed
@@ -31,6 +31,9 @@ from regressions import regressions  # noqa: E402 (likewise)
 from report import AGENT, BARE, CLIENT, CURL, RCLONE, markdown, placed, summary  # noqa: E402 (likewise)
 from usage import Failed  # noqa: E402 (likewise)
 from workloads import arrivals, batches  # noqa: E402 (likewise)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEPT = ROOT / "docs/performance.json"
 PAGE = ROOT / "docs/performance.md"
@@ -55,6 +58,8 @@ def options() -> argparse.ArgumentParser:
 def measure(asked: argparse.Namespace, place: Path) -> Measured:
     """Do what was asked for."""
     measuring = Measuring(place, asked.rounds)
+    if measuring.measured.missing:
+        print(HOW_TO, file=sys.stderr)
     work = batches(asked.count, full=asked.full)
     if asked.quick:
         measuring.run(replace(work[0], delay_ms=asked.delay_ms), [peer for peer in BATCH if peer.name in QUICK])
@@ -74,6 +79,9 @@ def main() -> int:
     asked = options().parse_args()
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR"), prefix="bench-") as name:
         try:
+            if asked.check:
+                print(compared(lambda: summary(measure(asked, Path(name)))["ratios"]))
+                return 0
             measured = measure(asked, Path(name))
             kept = summary(measured)
             if asked.save:
@@ -81,11 +89,6 @@ def main() -> int:
         except Failed as failure:
             print(f"failed: {failure}", file=sys.stderr)
             return 1
-    if measured.missing:
-        print(HOW_TO, file=sys.stderr)
-    if asked.check:
-        print(compared(kept))
-        return 0
     blocks = [marks.block(kept), *markdown(kept), block(kept["inside"]) if asked.save else ""]
     text = "\n\n".join(filter(None, blocks))
     print(text)
@@ -95,14 +98,13 @@ def main() -> int:
     return 0
 
 
-def compared(kept: dict[str, Any]) -> str:
-    """Return what is worse than what was kept, as text."""
+def compared(measured: Callable[[], dict[str, Any]]) -> str:
+    """Return what is worse than what was kept, as text; what is `measured` are ratios."""
     if not KEPT.exists():
         return f"nothing to compare with: {KEPT.relative_to(ROOT)} is missing; make bench ARGS=--save writes it"
     then = json.loads(KEPT.read_text(encoding="utf-8"))
-    found = list(regressions(then["ratios"], kept["ratios"]))
-    known = sum(name in then["ratios"] for name in kept["ratios"])
-    head = f"{len(found)} of {known} ratios are worse than noise explains (kept: {then['machine']})"
+    found = regressions(then["ratios"], measured)
+    head = f"{len(found)} of {len(then['ratios'])} ratios are worse than noise explains (kept: {then['machine']})"
     return "\n".join([head, *(f"  worse: {line}" for line in found)])
 
 
