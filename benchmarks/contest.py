@@ -29,7 +29,7 @@ QUIET_S = 2.0
 DOWN_S = 0.5
 PATIENCE_S = 120.0
 SLOWEST_S = 0.15  # a picture: what starts a program for each takes half of that, behind a link of 50 ms
-STARTS = 7
+STARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,10 @@ class Work:
 
 
 class Arena:
-    """A sink, and a fresh folder for each run in it; `starts` has what a start of each peer costs, once known."""
+    """A sink, and a fresh folder for each run in it; so many `starts` without work tell what a start costs."""
 
-    def __init__(self, sink: Sink, place: Path, starts: dict[str, float]) -> None:
-        self.sink, self._place = sink, place
-        self._starts = starts
+    def __init__(self, sink: Sink, place: Path, *, starts: int = STARTS) -> None:
+        self.sink, self._place, self._starts = sink, place, starts
 
     def batch(self, peer: Peer, work: Work) -> Figures:
         """Let a peer send a folder of files; one that watches finds them copied there while it runs."""
@@ -146,18 +145,18 @@ class Arena:
         return contestant
 
     def _start_cpu(self, peer: Peer, workers: int) -> float:
-        """Return the CPU seconds of a run without a picture: whoever runs for long pays them once."""
-        name = f"{peer.name}{' over TLS' if self.sink.ca else ''}"
-        if name not in self._starts:
-            took = []
-            for _ in range(STARTS):
-                with self.job(Work(Path(), {}, 0, workers), watched=True) as job:
-                    contestant = self._started(peer, job)
-                    if peer.watches:
-                        contestant.end(peer.ends)
-                    took.append(contestant.result(sound=not peer.watches).cpu_s)
-            self._starts[name] = statistics.median(took)
-        return self._starts[name]
+        """Return the CPU seconds of a run without a picture: whoever runs for long pays them once.
+
+        Anew for each turn: on cores that others use too they differ by half within minutes, as all else does.
+        """
+        took = []
+        for _ in range(self._starts):
+            with self.job(Work(Path(), {}, 0, workers), watched=True) as job:
+                contestant = self._started(peer, job)
+                if peer.watches:
+                    contestant.end(peer.ends)
+                took.append(contestant.result(sound=not peer.watches).cpu_s)
+        return statistics.median(took) if took else 0.0
 
     def job(self, work: Work, *, watched: bool) -> Jobs:
         """Return a job to enter."""

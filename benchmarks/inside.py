@@ -40,7 +40,7 @@ def inside(place: Path, *, count: int, million: bool) -> dict[str, float]:
     work = dropped.few(count, place / "fewer")
     picture = next(folder.iterdir()).read_bytes()
     with Sink() as sink:
-        arena = Arena(sink, place, {AgentDaemon.name: 0.0})
+        arena = Arena(sink, place, starts=0)
         found = parts.encoding(count // 3) | parts.spooling(place / "spool", picture, 2 * count)
         many = Work(place / "many", make_pictures(place / "many", 5 * count, SIZE), SIZE, workers=2)
         found |= shares.shares(arena, many)
@@ -54,7 +54,7 @@ def inside(place: Path, *, count: int, million: bool) -> dict[str, float]:
         found |= filming.latency(arena)
         found |= filming.cost(arena, place, count, rounds=3)
     with Sink(delay_s=0.2) as sink:
-        arena = Arena(sink, place, {})
+        arena = Arena(sink, place, starts=0)
         for waiting in (10, 10_000, *([MILLION] if million else [])):
             for name, figure in backlog.restart(arena, picture[:SIZE], waiting).items():
                 found[f"{waiting:,} waiting: {RESTART[name]}"] = figure

@@ -53,7 +53,6 @@ class Measuring:
     def __init__(self, place: Path, rounds: int) -> None:
         self.measured = Measured()
         self._place, self._rounds = place, rounds
-        self._starts: dict[str, float] = {}
         self._authority = Authority.made(place)
         self._pictures: dict[int, tuple[Path, dict[str, str]]] = {}
         for peer in (*BATCH, *WATCHING):
@@ -120,7 +119,7 @@ class Measuring:
     @contextmanager
     def _arena(self, workload: Workload) -> Iterator[Arena]:
         with Sink(workload.delay_ms / 1e3, self._authority if workload.tls else None) as sink:
-            yield Arena(sink, self._place, self._starts)
+            yield Arena(sink, self._place)
 
 
 def _ceiling(sink: Sink, workload: Workload) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.spool.records import Mark
 
 VOUCHED_S = 10.0  # beyond that the bytes may have left the memory, and the card has to be asked what it kept
-KEPT = 1024
+KEPT = 4096  # where more than that wait they are older than that, but for the fastest links
 TICK_NS = 50_000_000  # two writes within one tick of the kernel's clock give a file the same times
 
 

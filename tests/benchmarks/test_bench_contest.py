@@ -38,7 +38,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """Return a sink without a delay; what a start costs is not measured."""
     with Sink() as sink:
-        yield Arena(sink, tmp_path_factory.mktemp("arena"), dict.fromkeys(map(name_of, (*BATCH, *WATCHING)), 0.0))
+        yield Arena(sink, tmp_path_factory.mktemp("arena"), starts=0)
 
 
 def name_of(peer: Peer) -> str:
@@ -104,7 +104,7 @@ def test_every_watching_peer_delivers_what_comes(arena: Arena, work: Work, peer:
 def test_over_tls_as_well(work: Work, tmp_path: Path, peer: Peer) -> None:
     """The authority is made up, and trusted by those who were told of it."""
     with Sink(authority=Authority.made(tmp_path)) as sink:
-        arena = Arena(sink, tmp_path, {f"{peer.name} over TLS": 0.0})
+        arena = Arena(sink, tmp_path, starts=0)
         assert arena.batch(present(peer), work)["pictures_s"] > 0
 
 
@@ -119,7 +119,7 @@ def test_a_picture_that_is_changed_or_missing_is_a_failure(arena: Arena, work: W
 def test_the_agent_loses_nothing_where_it_is_killed(work: Work, tmp_path: Path, peer: Peer) -> None:
     """It may send again what was under way, or answered a moment before: receipts wait for each other."""
     with Sink(delay_s=0.05) as sink:
-        came = Arena(sink, tmp_path, {}).killed(peer, work, per_second=10)
+        came = Arena(sink, tmp_path, starts=0).killed(peer, work, per_second=10)
     assert came["lost"] == 0
     assert came["twice"] <= 2 * work.workers
 
@@ -128,7 +128,7 @@ def test_a_start_with_a_backlog_is_timed_by_its_own_first_upload(work: Work, tmp
     """Not by one that the daemon before had under way when it was killed, and that is answered only now."""
     picture = next(work.folder.iterdir()).read_bytes()
     with Sink(delay_s=0.2) as sink:
-        arena = Arena(sink, tmp_path, {})
+        arena = Arena(sink, tmp_path, starts=0)
         found = [backlog.restart(arena, picture, 50) for _ in range(2)]
     assert all(0 < one["first_s"] < 20 for one in found)
     assert all(5 < one["rss_mb"] <= one["peak_mb"] < 200 for one in found)
