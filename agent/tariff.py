@@ -116,14 +116,12 @@ class Meter:
 
     def __init__(self, tariff: Tariff, traffic: Traffic, *, clock: Clock) -> None:
         self._tariff = tariff
-        self._counts = tariff.counts
-        self._rests = tariff.counts or bool(tariff.timetable)
         self._traffic = traffic
         self._clock = clock
 
     def rest(self) -> tuple[Closed, float] | None:
         """Return why uploads rest and for how many seconds; None where they may go."""
-        if not self._rests:
+        if not (self._tariff.counts or self._tariff.timetable):
             return None
         local = self._local()
         rest = closed(self._tariff, self._traffic.sent, local)
@@ -135,7 +133,7 @@ class Meter:
 
     def count(self, size: int) -> None:
         """Count bytes that went out, whatever becomes of them."""
-        if self._counts:
+        if self._tariff.counts:
             self._traffic.add(day_of(self._local()), size)
 
     def _local(self) -> datetime:

@@ -15,18 +15,17 @@ LEAST = 0.1
 """A smaller change is none, however small the spread: the rounds of one run know little of another hour."""
 
 
-def regressions(then: Ratios, measure: Callable[[], Ratios]) -> list[str]:
-    """Measure, and return a line for each ratio that is worse than what was kept, and is so when measured once more.
+def regressions(then: Ratios, now: Ratios, again: Callable[[], Ratios]) -> list[str]:
+    """Return a line for each ratio that is worse than what was kept, and is so when measured `again`.
 
     Cores that are shared with others change by half within minutes: once, unchanged code was worse in 3 of 24 ratios.
     """
-    first = measure()
-    found = list(worse(then, first))
+    found = list(worse(then, now))
     if not found:
         return []
-    second = measure()
+    second = again()
     return [
-        f"{name}: {spread_told(first[name])}, then {spread_told(second[name])}, was {spread_told(then[name])}"
+        f"{name}: {spread_told(now[name])}, then {spread_told(second[name])}, was {spread_told(then[name])}"
         for name in worse(then, second)
         if name in found
     ]

@@ -99,12 +99,14 @@ def main() -> int:
 
 
 def compared(measured: Callable[[], dict[str, Any]]) -> str:
-    """Return what is worse than what was kept, as text; what is `measured` are ratios."""
+    """Return which ratios are worse than what was kept, as text."""
     if not KEPT.exists():
         return f"nothing to compare with: {KEPT.relative_to(ROOT)} is missing; make bench ARGS=--save writes it"
     then = json.loads(KEPT.read_text(encoding="utf-8"))
-    found = regressions(then["ratios"], measured)
-    head = f"{len(found)} of {len(then['ratios'])} ratios are worse than noise explains (kept: {then['machine']})"
+    now = measured()
+    found = regressions(then["ratios"], now, measured)
+    known = sum(name in then["ratios"] for name in now)
+    head = f"{len(found)} of {known} ratios are worse than noise explains (kept: {then['machine']})"
     return "\n".join([head, *(f"  worse: {line}" for line in found)])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from agent.config.derived import tariff_of
 from agent.drain import Uploader
 from agent.link import Link
-from agent.platform.body import Opened
+from agent.platform.body import opened
 from agent.platform.client import Client, Endpoint
 from agent.platform.pace import Pace
 from agent.platform.transport import Transport
@@ -117,5 +117,5 @@ class DrainParts:
         )
 
     def _shrink(self, item: Item) -> bytes:
-        with Opened(item) as descriptor:
+        with opened(item) as descriptor:
             return self._darkroom.shrink(descriptor, max_bytes=min(SHRINK_TO, item.size // 2))

@@ -51,7 +51,7 @@ class _Walk:
     def _scan(self, tape: Tape, body: bytes) -> None:
         """Note a scan; one that has all of a sequential picture is the only one, and ends where the picture does.
 
-        So a file that ends with an end marker has its own: to look for that costs a third of what the picture does.
+        So a file that ends with an end marker has its own: to search for that costs a fifth of what the picture does.
         """
         self.scanned = True
         if self._components and body[:1] == bytes((self._components,)):

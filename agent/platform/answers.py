@@ -171,9 +171,7 @@ def _reason(status: int, body: dict[str, Any] | None, answer: Answer) -> str:
 
 
 def _id(value: object) -> str | None:
-    if isinstance(value, str):
-        return shown(value)
-    return str(value) if isinstance(value, int | float) else None
+    return shown(str(value)) if isinstance(value, str | int | float) else None
 
 
 def shown(text: str) -> str:

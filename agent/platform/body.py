@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from agent.buffers import PIECE, Loan
 from agent.errors import Reject, Wait
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from agent.file_state import FileState
     from agent.frame import Item
-
-Piece = TypeVar("Piece", bytes, memoryview)
 
 MAX_BODY = 50_000_000
 
@@ -55,6 +54,15 @@ class UploadBody:
         return self._pieces()  # type: ignore[return-value]  # views of a buffer are sent like bytes
 
     def _pieces(self) -> Iterator[bytes | memoryview]:
+        for piece in self._checked():
+            if self.sent == 0:
+                self.sent += len(self._head)
+                yield self._head
+            self.sent += len(piece)
+            yield piece
+
+    def _checked(self) -> Iterator[memoryview]:
+        """Yield the picture and what goes behind it; the last piece only where the whole is the item's."""
         with Loan() as buffer:
             whole = memoryview(buffer)
             vouched = file_state(os.fstat(self._descriptor)) == self._vouched
@@ -67,16 +75,11 @@ class UploadBody:
                 offset += end
                 left -= end
                 if left:
-                    if self.sent == 0:
-                        yield self._count(self._head)
-                    yield self._count(whole[:end])
-            # The last piece waited for the verdict on the whole.
+                    yield whole[:end]
             if not self._is_same(None if digest is None else digest.hexdigest()):
                 raise PictureChanged("changed after adoption")
             buffer[end : end + len(self._tail)] = self._tail
-            if self.sent == 0:
-                yield self._count(self._head)
-            yield self._count(whole[: end + len(self._tail)])
+            yield whole[: end + len(self._tail)]
 
     def _is_same(self, sha256: str | None) -> bool:
         """Tell whether the item's bytes were read, of which that is the hash; None where the file was vouched for."""
@@ -100,41 +103,25 @@ class UploadBody:
         except OSError as error:
             raise _unreadable(self._item, error) from error
 
-    def _count(self, piece: Piece) -> Piece:
-        self.sent += len(piece)
-        return piece
 
-
-class Opened:
-    """An item's picture, open for reading, once it is seen to be of the right size still."""
-
-    def __init__(self, item: Item) -> None:
-        self._item = item
-
-    def __enter__(self) -> int:
-        item = self._item
-        try:
-            self._descriptor = os.open(item.pathname, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError as error:
-            # A watched directory that is not mounted just now hides the pictures that lie in it; it does not lose them.
-            if not item.path.parent.parent.is_dir():
-                raise _unreadable(item, error) from error
-            raise PictureMissing("its file is missing from the spool") from None
-        except OSError as error:
+@contextmanager
+def opened(item: Item) -> Iterator[int]:
+    """Open an item's picture for reading, and see at once whether it is still of the right size."""
+    try:
+        descriptor = os.open(item.pathname, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError as error:
+        # A watched directory that is not mounted just now hides the pictures that lie in it; it does not lose them.
+        if not item.path.parent.parent.is_dir():
             raise _unreadable(item, error) from error
-        try:
-            self._check()
-        except BaseException:
-            os.close(self._descriptor)
-            raise
-        return self._descriptor
-
-    def _check(self) -> None:
-        if os.fstat(self._descriptor).st_size != self._item.size:
+        raise PictureMissing("its file is missing from the spool") from None
+    except OSError as error:
+        raise _unreadable(item, error) from error
+    try:
+        if os.fstat(descriptor).st_size != item.size:
             raise PictureChanged("changed after adoption")
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _unreadable(item: Item, error: OSError) -> Wait:

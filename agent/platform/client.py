@@ -16,8 +16,8 @@ import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from agent import __version__
-from agent.platform.answers import SUCCESS, Answer, Meaning, Verdict, read_answer
-from agent.platform.body import MAX_BODY, Opened, UploadBody
+from agent.platform.answers import Answer, Meaning, Verdict, read_answer
+from agent.platform.body import MAX_BODY, UploadBody, opened
 from agent.platform.faults import is_stale, link_fault
 from agent.platform.identity import UNAPPROVED, read_identity
 
@@ -83,7 +83,7 @@ class Client:
         Raises `LinkFault` when no whole answer came, `PictureChanged` or `PictureMissing` when the spool's file is
         no longer the item's, `Wait` when it cannot be read now.
         """
-        with Opened(item) as descriptor:
+        with opened(item) as descriptor:
             body = UploadBody(item, descriptor, vouched=self._vouched(item.id))
             if body.length >= MAX_BODY:
                 return Verdict(
@@ -134,8 +134,7 @@ class Client:
         try:
             reply = self._transport.exchange(self._request(method, path), headers, body)
             try:
-                told = {} if reply.status in SUCCESS else _told(reply.headers)
-                return Answer(reply.status, told, _bounded(reply.pieces))
+                return Answer(reply.status, _told(reply.headers), _bounded(reply.pieces))
             finally:
                 self._transport.finish(reply)
         except httpx.TransportError as error:

@@ -144,26 +144,21 @@ class Adopter:
 
     def _take(self, name: str, seen: Sighting, remembered: Remembered, ready_at: ReadyAt) -> Outcome:
         with open_below(self._root, name) as (descriptor, status):
-            if (now := sighting(status)) != seen:
-                return Changed(now)
+            if sighting(status) != seen:
+                return Changed(sighting(status))
             with self._drafter.sidecars.open(name) as sidecar:
                 until = ready_at(name, sidecar)
                 if until is not None:
                     return Unpaired(until)
                 if sidecar is None and self._annotations is not None and not self._annotations.has_room(name):
                     return Crowded()
-                return self._adopt(name, (descriptor, status), seen, remembered, sidecar)
+                return self._adopt(name, descriptor, status, remembered, sidecar)
 
     def _adopt(
-        self,
-        name: str,
-        file: tuple[int, os.stat_result],
-        seen: Sighting,
-        remembered: Remembered,
-        sidecar: SidecarFile | None,
+        self, name: str, descriptor: int, status: os.stat_result, remembered: Remembered, sidecar: SidecarFile | None
     ) -> Outcome:
-        descriptor, status = file
         picture = self._drafter.look(descriptor, self._scout.report(name, status) if self._scout else None)
+        seen = sighting(status)
         known = remembered.known
         if is_old(picture, remembered) and not self.recalls(name):
             skipped = None if known is None else known.skipped

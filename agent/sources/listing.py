@@ -100,10 +100,7 @@ def sighting_of(path: str) -> Sighting | None:
 
 def sighting(status: os.stat_result) -> Sighting:
     """Make a sighting of what the kernel says; times that no index can hold are brought to its edge."""
-    changed = status.st_mtime_ns
-    if not -LARGEST <= changed <= LARGEST:
-        changed = LARGEST if changed > 0 else -LARGEST
-    return Sighting(status.st_ino, status.st_size, changed)
+    return Sighting(status.st_ino, status.st_size, max(-LARGEST, min(status.st_mtime_ns, LARGEST)))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from contextlib import contextmanager
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from agent.spool.records import ITEM_COLUMNS
@@ -140,8 +141,7 @@ class Claims:
         ready = self._reader.all(OLDEST, limit) if order == "oldest" else self._newest(limit)
         rows = (*ready, *due) if other_end else (*due, *ready)
         free = [(row[1], row[0]) for row in rows if row[0] not in self._claimed]
-        # What is ready comes in order; what was put off and is due again has to be put among it.
-        found = (sorted(free, key=lambda one: -one[0]) if due else free)[:wanted]
+        found = sorted(free, key=itemgetter(0), reverse=True)[:wanted]  # of one priority, they keep their order
         if not other_end:
             self._least = found[-1][0] if found else ABOVE_ALL
         return [item_id for _, item_id in found]

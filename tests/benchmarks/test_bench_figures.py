@@ -69,18 +69,17 @@ def test_only_what_is_worse_beyond_noise_is_a_regression(
 ) -> None:
     """Pictures a second get worse downwards, processor time upwards, and both have a spread."""
     then = dict.fromkeys((SPEED, COST, OTHERS), (0.41, 0.40, 0.45))
-    assert bool(regressions(then, lambda: {name: now})) is worse
+    assert bool(regressions(then, {name: now}, lambda: {name: now})) is worse
 
 
 def test_what_is_worse_once_is_noise() -> None:
     """Only what is worse when measured once more is told, and where nothing is, nothing is measured again."""
     then = dict.fromkeys((SPEED, COST), (0.41, 0.40, 0.45))
     good, bad = (0.41, 0.40, 0.45), {SPEED: (0.30, 0.28, 0.33), COST: (0.60, 0.50, 0.70)}
-    turns = iter([{SPEED: bad[SPEED], COST: bad[COST]}, {SPEED: good, COST: bad[COST]}])
-    told = regressions(then, lambda: next(turns))
+    again = iter([{SPEED: good, COST: bad[COST]}])
+    told = regressions(then, bad, lambda: next(again))
     assert [line.partition(":")[0] for line in told] == [COST]
-    once = iter([{SPEED: good, COST: good}])
-    assert regressions(then, lambda: next(once)) == []
+    assert regressions(then, {SPEED: good, COST: good}, lambda: next(again)) == []
 
 
 def test_marks_are_held_against_what_was_measured() -> None:

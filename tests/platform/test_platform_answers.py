@@ -216,3 +216,13 @@ def test_no_key_is_ordinary(key: str) -> None:
     """A text that is or holds a key never goes the short way (I7)."""
     assert ORDINARY.fullmatch(key) is None
     assert key[4:] not in shown(f"x/{key}")
+
+
+@pytest.mark.parametrize("told", ["7" * 1000, 10**999, "a b\n" * 400])
+def test_an_id_is_bounded_whatever_its_kind(told: object) -> None:
+    """An id goes into the index and the log; a number can be as long as a text."""
+    body = json.dumps({"success": True, "data": {"image_id": told}}).encode()
+    verdict = read_answer(Answer(200, {}, body), datetime(2026, 3, 14, tzinfo=UTC))
+    assert verdict.image_id is not None
+    assert len(verdict.image_id) <= SHOWN_CHARACTERS + 1
+    assert "\n" not in verdict.image_id

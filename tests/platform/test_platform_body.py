@@ -12,7 +12,7 @@ from agent.buffers import PIECE
 from agent.errors import Wait
 from agent.file_state import file_state
 from agent.media import PNG
-from agent.platform.body import Opened, PictureChanged, PictureMissing, UploadBody
+from agent.platform.body import PictureChanged, PictureMissing, UploadBody, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def settle(path: Path) -> None:
 
 def body_of(item: Item) -> tuple[bytes, UploadBody]:
     """Return an upload's whole body, and what made it."""
-    with Opened(item) as descriptor:
+    with opened(item) as descriptor:
         body = UploadBody(item, descriptor)
         return b"".join(map(bytes, body)), body
 
@@ -110,7 +110,7 @@ def test_a_file_rewritten_in_place_never_completes(tmp_path: Path, size: int, at
     changed = bytearray(size)
     changed[at] = 1
     item.path.write_bytes(changed)
-    with Opened(item) as descriptor:
+    with opened(item) as descriptor:
         body = UploadBody(item, descriptor)
         with pytest.raises(PictureChanged, match="changed after adoption"):
             list(body)
@@ -120,7 +120,7 @@ def test_a_file_rewritten_in_place_never_completes(tmp_path: Path, size: int, at
 def test_a_file_that_changes_under_way_never_completes(tmp_path: Path) -> None:
     """Rewritten while it streams, a mixed picture is noticed."""
     item = make_item(tmp_path, bytes(4 * PIECE))
-    with Opened(item) as descriptor:
+    with opened(item) as descriptor:
         pieces = iter(UploadBody(item, descriptor))
         next(pieces)
         next(pieces)
@@ -132,7 +132,7 @@ def test_a_file_that_changes_under_way_never_completes(tmp_path: Path) -> None:
 def test_a_vouched_file_is_not_hashed_once_more(tmp_path: Path) -> None:
     """In the state in which it was hashed, a file has the same bytes: what the item's hash says is not asked again."""
     item = make_item(tmp_path, bytes(3 * PIECE))._replace(sha256=sha(b"another picture"))
-    with Opened(item) as descriptor:
+    with opened(item) as descriptor:
         body = UploadBody(item, descriptor, vouched=file_state(os.fstat(descriptor)))
         assert len(b"".join(map(bytes, body))) == body.length
 
@@ -145,7 +145,7 @@ def test_a_vouched_file_rewritten_in_place_never_completes(tmp_path: Path, size:
     settle(item.path)
     item.path.write_bytes(b"\1" * size)
     os.utime(item.path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    with Opened(item) as descriptor:
+    with opened(item) as descriptor:
         body = UploadBody(item, descriptor, vouched=state)
         with pytest.raises(PictureChanged):
             list(body)
@@ -156,7 +156,7 @@ def test_a_vouched_file_that_changes_under_way_never_completes(tmp_path: Path) -
     """Rewritten while it streams, a mixed picture is noticed before its last piece, though nothing was hashed."""
     item = make_item(tmp_path, bytes(4 * PIECE))
     settle(item.path)
-    with Opened(item) as descriptor:
+    with opened(item) as descriptor:
         body = UploadBody(item, descriptor, vouched=file_state(os.fstat(descriptor)))
         pieces = iter(body)
         next(pieces)
@@ -173,7 +173,7 @@ def test_a_vouched_file_that_loses_a_name_under_way_is_sent(tmp_path: Path) -> N
     original = tmp_path / "original.jpg"
     original.hardlink_to(item.path)
     settle(item.path)
-    with Opened(item) as descriptor:
+    with opened(item) as descriptor:
         body = UploadBody(item, descriptor, vouched=file_state(os.fstat(descriptor)))
         pieces = iter(body)
         first = next(pieces)
@@ -185,7 +185,7 @@ def test_a_vouched_file_that_loses_a_name_under_way_is_sent(tmp_path: Path) -> N
 def test_a_file_that_grows_or_shrinks_under_way_never_completes(tmp_path: Path, change: int) -> None:
     """Bytes appended or cut off while it streams are noticed, also where the announced ones are right."""
     item = make_item(tmp_path, bytes(3 * PIECE))
-    with Opened(item) as descriptor:
+    with opened(item) as descriptor:
         pieces = iter(UploadBody(item, descriptor))
         next(pieces)
         os.truncate(item.path, item.size + change)
@@ -198,7 +198,7 @@ def test_a_file_of_another_size_is_not_begun(tmp_path: Path, size: int) -> None:
     """The size tells before a byte is sent."""
     item = make_item(tmp_path, b"ten bytes.")
     item.path.write_bytes(bytes(size))
-    with pytest.raises(PictureChanged), Opened(item):
+    with pytest.raises(PictureChanged), opened(item):
         pass
 
 
@@ -206,7 +206,7 @@ def test_a_missing_file_is_a_loss_with_a_reason(tmp_path: Path) -> None:
     """Gone from a folder that is there, the picture will not come back."""
     item = make_item(tmp_path)
     item.path.unlink()
-    with pytest.raises(PictureMissing, match="missing from the spool"), Opened(item):
+    with pytest.raises(PictureMissing, match="missing from the spool"), opened(item):
         pass
 
 
@@ -217,7 +217,7 @@ def test_a_directory_that_is_not_mounted_hides_its_pictures(tmp_path: Path) -> N
     item = make_item(folder)
     (tmp_path / "usb").rename(tmp_path / "unplugged")
     (tmp_path / "usb").mkdir()
-    with pytest.raises(Wait, match=r"cannot read .*mounted"), Opened(item):
+    with pytest.raises(Wait, match=r"cannot read .*mounted"), opened(item):
         pass
 
 
@@ -226,7 +226,7 @@ def test_a_link_in_the_pictures_place_is_not_followed(tmp_path: Path) -> None:
     item = make_item(tmp_path)
     item.path.rename(tmp_path / "secret")
     item.path.symlink_to(tmp_path / "secret")
-    with pytest.raises(Wait, match="cannot read"), Opened(item):
+    with pytest.raises(Wait, match="cannot read"), opened(item):
         pass
 
 
@@ -258,7 +258,7 @@ def test_i8_a_large_picture_is_never_held_whole(tmp_path: Path) -> None:
     del data
     tracemalloc.clear_traces()
     tracemalloc.reset_peak()
-    with Opened(item) as descriptor:
+    with opened(item) as descriptor:
         sent = sum(len(piece) for piece in UploadBody(item, descriptor))
     assert sent > 20_000_000
     assert tracemalloc.get_traced_memory()[1] < 1_000_000

@@ -23,7 +23,7 @@ from agent.health import Pulse
 from agent.pictures.developing import Encoding
 from agent.pictures.limits import PictureLimits
 from agent.pictures.studio import PictureChild
-from agent.platform.body import Opened, PictureChanged, UploadBody
+from agent.platform.body import PictureChanged, UploadBody, opened
 from agent.sources.adoption import Adopter
 from agent.sources.directory import DirectoryWatch
 from agent.sources.drafting import Drafter, WatchPlan
@@ -286,7 +286,7 @@ class Yard:
         sent = []
         while (item := self.spool.outbox.claim()) is not None:
             try:
-                with Opened(item) as descriptor:
+                with opened(item) as descriptor:
                     body = b"".join(map(bytes, UploadBody(item, descriptor)))
             except PictureChanged as error:
                 self.spool.outbox.drop(item, str(error))
